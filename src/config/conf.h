@@ -1,0 +1,176 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The configuration: one table of options feeds the parser, the checks, the
+ * manual page and `porteroctl config help`.
+ *
+ * Reading has two halves. config_read() (check role, as root) joins the file
+ * with what it includes and conf.d/, finds what libconfuse would miss
+ * (unbalanced braces, duplicates, unset variables, wrong lines after
+ * comments) and writes one resolved text, which the master seals in a memfd.
+ * config_load() parses that text in every role. Positions survive: the
+ * resolved text carries a table of its lines' origins.
+ */
+#ifndef CONFIG_CONF_H
+#define CONFIG_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include <portero/plugin.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "smtp/dots.h"
+
+struct config_position {
+	const char *file; /* owned by the config */
+	int line;
+};
+
+/* Messages for the operator, "file:line: error: text", sorted by position. */
+struct config_messages;
+struct config_messages *config_messages_new(void);
+void config_messages_free(struct config_messages **m);
+void config_error(struct config_messages *m, struct config_position at, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void config_warning(struct config_messages *m, struct config_position at, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+size_t config_errors(const struct config_messages *m);
+size_t config_warnings(const struct config_messages *m);
+/* Appends all, one a line, then "1 error, 2 warnings" if there are any. */
+void config_messages_print(const struct config_messages *m, struct buf *out);
+
+enum config_listen_tls { CONFIG_TLS_IMPLICIT = 1, CONFIG_TLS_STARTTLS };
+enum config_upstream_tls { CONFIG_UPSTREAM_NONE = 1, CONFIG_UPSTREAM_STARTTLS, CONFIG_UPSTREAM_IMPLICIT };
+enum config_tls_profile { CONFIG_PROFILE_INTERMEDIATE = 1, CONFIG_PROFILE_MODERN };
+enum config_log_to { CONFIG_LOG_STDERR, CONFIG_LOG_FILE, CONFIG_LOG_SYSLOG };
+enum config_module_kind { CONFIG_AUTH = 1, CONFIG_STORE, CONFIG_POLICY };
+enum config_mode { CONFIG_ENFORCE = 1, CONFIG_MONITOR };
+
+struct config_tls {
+	char *title; /* "" for `tls { }` */
+	struct config_position at;
+	char **certificate, **key; /* NULL-terminated, same length: pairs, e.g. ECDSA and RSA */
+	enum config_tls_profile profile;
+};
+
+struct config_listen {
+	char *title;
+	struct config_position at;
+	char **address; /* NULL-terminated; default {"*"}: any, IPv6 and IPv4 */
+	int port;
+	enum config_listen_tls tls;
+	int64_t max_size; /* bytes a message may have here */
+	int backlog;
+};
+
+struct config_module {
+	enum config_module_kind kind;
+	char *title;  /* "" for the store */
+	char *plugin; /* "policy_rate" */
+	struct config_position at;
+	enum config_mode mode; /* policy only */
+	struct portero_conf *options; /* bound values, NULL until bound */
+};
+
+struct config_upstream {
+	struct config_position at;
+	char *host; /* name or address literal without brackets */
+	int port;
+	enum config_upstream_tls tls;
+	bool verify;
+	char *ca_file; /* NULL: the system's */
+	char *tls_name; /* name to verify; NULL: host */
+	int64_t connect_timeout_ms; /* connect, greeting, TLS, EHLO of one address: default 5 s */
+	int64_t reply_timeout_ms;   /* MAIL, RCPT, DATA: 60 s */
+	int64_t dot_timeout_ms;     /* after the final dot: 600 s */
+	int64_t resolve_every_s;    /* 60 */
+	int idle_connections;       /* kept for reuse in each session worker: 8 */
+};
+
+struct config {
+	char *hostname;
+	int session_workers; /* 0: cores (resolved by config_load) */
+	int auth_workers, policy_workers;
+	char *plugin_dir, *control_socket, *state_dir, *chroot_dir, *pid_file;
+	char *user, *user_auth, *user_policy, *group_control;
+	char *help_url; /* NULL: none; link is help_url "/" reason */
+	enum smtp_bare_newline bare_newline;
+	int max_recipients; /* in one message; 452 4.5.3 */
+	int64_t login_timeout_ms; /* accept to successful login, whatever the client does: 60 s */
+	int64_t idle_timeout_ms;  /* next command: 300 s */
+	int64_t data_timeout_ms;  /* no progress in a body: 180 s */
+	int64_t auth_deadline_ms; /* 5 s */
+	int64_t policy_deadline_ms; /* 1 s */
+	int64_t drain_timeout_ms; /* reload: 620 s */
+	int64_t stop_timeout_ms;  /* SIGTERM: 30 s */
+	enum config_log_to log_to;
+	char *log_file;
+	int log_level; /* enum log_level */
+	struct config_tls *tls;
+	size_t ntls;
+	struct config_listen *listens;
+	size_t nlistens;
+	struct config_module *modules; /* in the order of the file */
+	size_t nmodules;
+	struct config_upstream upstream;
+};
+
+/*
+ * Finds the option table of a plugin while the text is parsed. Returns NULL
+ * with *ignore set: this role does not look at that module's options; NULL
+ * without: err says why the plugin cannot be used.
+ */
+struct config_resolver {
+	const struct portero_option *(*options)(void *arg, enum config_module_kind kind,
+	    const char *title, const char *plugin, bool *ignore, struct error *err);
+	void *arg;
+};
+
+/* First half: the text to fd (written from offset 0, truncated). -1: not even
+ * readable; syntax errors are in m and the caller stops if there are any. */
+int config_read(const char *path, int fd, struct config_messages *m);
+/* Second half. resolver NULL: module options are ignored. Always returns a
+ * config unless the text could not be parsed; all semantic errors are in m. */
+struct config *config_load(int fd, const struct config_resolver *resolver,
+    struct config_messages *m);
+void config_free(struct config **c);
+
+/* Listeners flattened: each address of each listen section, in order. This
+ * order is the order of the plan and of the session workers' descriptors. */
+struct config_socket {
+	const struct config_listen *listen; /* borrowed */
+	struct sockaddr_storage address;
+	socklen_t address_len;
+};
+/* Returns the number; fills at most max. "*" is [::] (dual stack) where IPv6 exists, else 0.0.0.0. */
+size_t config_sockets(const struct config *c, struct config_socket *to, size_t max);
+
+/* The configuration as text: with all = false only what differs from the
+ * defaults; each line followed by "# file:line" or "# default". Secrets' contents never. */
+void config_print(const struct config *c, bool all, struct buf *out);
+/* Help on one option ("upstream.reply_timeout", "max_recipients") or a section, or all (name NULL). -1: no such option. */
+int config_help(const char *name, struct buf *out);
+/* The options as mdoc, for portero.conf(5). */
+void config_manual(struct buf *out);
+
+/* The accessors of struct portero_host; a name that the table lacks ends the process (a plugin bug the check role finds). */
+int64_t config_get_int(const struct portero_conf *c, const char *name);
+const char *config_get_string(const struct portero_conf *c, const char *name);
+size_t config_list_length(const struct portero_conf *c, const char *name);
+const char *config_list_item(const struct portero_conf *c, const char *name, size_t i);
+size_t config_section_count(const struct portero_conf *c, const char *name);
+const struct portero_conf *config_section(const struct portero_conf *c, const char *name, size_t i);
+const char *config_title(const struct portero_conf *c);
+bool config_is_set(const struct portero_conf *c, const char *name);
+/* For PORTERO_OPT_SECRET: the host read the file before it dropped its rights and puts its content in place of the path. */
+void config_set_secret(struct portero_conf *c, const char *name, struct str content);
+/* Paths of `*_file` options of the modules of a kind, found without option tables, for reading before rights are dropped. */
+void config_each_file(const struct config *c, enum config_module_kind kind,
+    void (*each)(void *arg, const char *path), void *arg);
+
+#endif

@@ -1,0 +1,85 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Shared memory of one generation. Every array slot has one writer; others
+ * only read (open reservations: one owner at a time, see below).
+ *
+ *   scores        written by pool workers: what they are at, so that the
+ *                 master can answer for one that died
+ *   heartbeats    written by session workers, read by the master
+ *   reservations  written by session workers: every take that is not yet
+ *                 settled, with the record that would settle it
+ */
+#ifndef IPC_BOARD_H
+#define IPC_BOARD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "ipc/question.h"
+#include "ipc/role.h"
+
+#define BOARD_MAGIC 0x50524244u
+#define BOARD_LAYOUT 1
+#define RESERVATIONS_PER_SLOT 4096
+#define SETTLE_RECORD_MAX 768 /* an encoded settle question of one settle */
+
+/* A pool worker takes a question: copies the header, sets started_ns, then
+ * sets busy (release); idle again: busy = 0. */
+struct board_score {
+	_Atomic uint32_t busy;
+	uint32_t pid;
+	int64_t started_ns;
+	struct record_header question;
+	_Atomic uint64_t answered;  /* questions done, for status */
+};
+
+struct board_beat {
+	_Atomic int64_t beat_ns; /* last turn of the event loop, monotonic */
+	_Atomic uint32_t pid;
+	_Atomic uint32_t sandbox; /* SANDBOX_* bits in force, for status */
+};
+
+enum reservation_state {
+	RESERVATION_FREE,
+	RESERVATION_OPEN,    /* before the dot: record[0] gives all back */
+	RESERVATION_PAST_DOT /* the dot may have been written: record[1] keeps the charge */
+};
+
+/*
+ * One take. The session worker of the slot fills both records, then sets
+ * state; when it has died (incarnation is not the living one's) the entry is
+ * the master's, who sends the record until it is acknowledged and frees it.
+ */
+struct reservation {
+	_Atomic uint32_t state;
+	uint32_t incarnation;
+	uint16_t len[2];
+	uint8_t record[2][SETTLE_RECORD_MAX];
+};
+
+struct board {
+	struct shm_header *header;
+	unsigned nsession, nauth, npolicy;
+	struct board_score *auth, *policy;  /* [nauth], [npolicy] */
+	struct board_beat *beats;           /* [nsession] */
+	struct reservation *reservations;   /* [nsession * RESERVATIONS_PER_SLOT] */
+	size_t size;
+};
+
+/* Master: a new board; the descriptor. */
+int board_create(struct board *b, unsigned nsession, unsigned nauth,
+    unsigned npolicy, struct error *err);
+/* Child: maps the board of descriptor fd. */
+int board_map(struct board *b, int fd, struct error *err);
+void board_unmap(struct board *b);
+
+/* A free entry of the slot, or NULL: full. hint speeds up the search. */
+struct reservation *reservation_take(struct board *b, unsigned slot,
+    uint32_t incarnation, unsigned *hint);
+
+#endif

@@ -1,0 +1,209 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Questions of session workers (and of the control process) to the blocking
+ * pools, and their answers: one SOCK_SEQPACKET record each, at most
+ * RECORD_MAX bytes, never empty. Decoders accept exactly what the encoders
+ * write or refuse the whole.
+ *
+ * Strings in a decoded struct point into the record: use them before the
+ * buffer is reused.
+ */
+#ifndef IPC_QUESTION_H
+#define IPC_QUESTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <portero/plugin.h>
+
+#include "base/str.h"
+
+#define RECORD_VERSION 1
+#define RECORD_MAX 65536
+#define RECORD_HEADER_LEN 40
+#define IDENTITY_MAX 4096  /* encoded */
+#define TXID_LEN 16
+#define SETTLES_MAX 16     /* settles that may ride on one question */
+#define ASKER_MASTER 0xffffu /* header.asker of a settle sent by the master */
+
+enum record_type {
+	RECORD_LOGIN = 1, /* auth pool */
+	RECORD_OWNS,      /* auth pool */
+	RECORD_JUDGE,     /* policy pool */
+	RECORD_SETTLE,    /* policy pool: settles without a judge */
+	RECORD_STORE,     /* policy pool, from control: report or reset */
+	RECORD_LOGIN_ANSWER = 101,
+	RECORD_OWNS_ANSWER,
+	RECORD_JUDGE_ANSWER,
+	RECORD_SETTLE_ANSWER,
+	RECORD_STORE_ANSWER
+};
+
+/* Every record begins with this, so that the master can answer for a crashed
+ * worker from the scoreboard without knowing the question. */
+struct record_header {
+	uint8_t version;
+	uint8_t type;        /* enum record_type */
+	uint16_t asker;      /* index of the answer pair in the generation */
+	uint32_t length;     /* of the whole record */
+	uint64_t id;         /* never reused; the answer repeats it */
+	int64_t deadline_ns; /* monotonic; a worker drops what is past it */
+	uint32_t generation;
+	uint32_t incarnation; /* of the asking process */
+	uint64_t reserved;
+};
+
+/* A reply for the client, as carried. */
+struct answer_reply {
+	uint16_t code; /* 0: none */
+	struct str enhanced, text, reason;
+};
+
+struct login_question {
+	struct str login, password, mechanism, client_address, listener, session_id;
+};
+
+struct login_answer {
+	enum portero_verdict verdict; /* NEXT, DENY, DEFER */
+	bool suspended;               /* DENY with 525 */
+	struct answer_reply reply;    /* of a suspended person, else for the log */
+	struct str plugin;            /* section that decided */
+	struct str cause;             /* log word: ok, bad_password, no_user, crash, timeout, ... */
+	struct str id;                /* canonical id, for the log */
+	struct str class_name;
+	struct str identity;          /* opaque to the session; <= IDENTITY_MAX */
+};
+
+struct owns_question {
+	struct str identity, address, session_id;
+};
+
+struct owns_answer {
+	enum portero_owned owned;
+};
+
+/* The end of one take. */
+struct settle {
+	uint8_t txid[TXID_LEN];
+	enum portero_outcome outcome; /* ACCEPTED and UNKNOWN keep, REFUSED and LOST give back all */
+	int64_t actual[PORTERO_NUNITS];
+	struct str id, class_name, domain; /* keys of the scopes */
+};
+
+struct judge_question {
+	uint32_t stages; /* of MAIL | RCPT | DATA, or END alone, or OUTCOME alone */
+	uint8_t txid[TXID_LEN];
+	uint32_t sequence; /* of the take that DATA or END would do */
+	struct str identity;
+	struct str session_id, listener, client_address;
+	struct str reverse_path;
+	int64_t declared_size; /* -1: none */
+	int64_t message_size;  /* END, OUTCOME; else -1 */
+	enum portero_owned sender_owned;
+	enum portero_outcome outcome;
+	uint32_t naccepted;
+	uint32_t first_new;    /* recipients before this one were judged earlier */
+	uint32_t nrecipients;
+	const struct str *recipients; /* encoding: borrowed; decoding: lent by the decoder's scratch */
+	uint32_t nsettles;     /* applied before this question */
+	const struct settle *settles;
+};
+
+#define RCPT_LEFT_UNLIMITED UINT32_MAX
+
+struct judge_answer {
+	enum portero_verdict verdict;
+	enum portero_stage stage; /* DENY, DEFER: where; else 0 */
+	uint32_t recipient;       /* DENY, DEFER at RCPT: which */
+	bool taken;               /* a take of this txid and sequence stands */
+	bool needs_owned;         /* ask the directory first, then again; nothing was taken */
+	uint32_t wants;           /* stages that still matter (RCPT, END, OUTCOME) */
+	struct answer_reply reply;
+	struct str plugin, limit; /* for the log; limit "" unless one refused */
+	int64_t used, max, until_s; /* of that limit, for the log */
+	int64_t max_size;         /* bytes the message may have, 0: no opinion */
+	struct answer_reply max_size_reply; /* for when it happens */
+	uint32_t rcpt_left;       /* recipients that still fit, from MAIL */
+	struct answer_reply rcpt_reply; /* for the recipient that does not */
+	int64_t reserved_bytes;   /* bytes taken so far; more asks END */
+	uint32_t nsettled;        /* settles of the question that are done, from the first */
+};
+
+struct settle_question {
+	uint32_t nsettles;
+	const struct settle *settles;
+};
+
+struct settle_answer {
+	uint32_t nsettled; /* done, from the first; the rest is asked again */
+};
+
+struct store_question {
+	bool reset; /* else report */
+	enum portero_scope scope;
+	struct str key;
+};
+
+struct store_row {
+	struct str limit;
+	enum portero_unit unit;
+	int64_t max, used, resets_at;
+	uint32_t window_s, open;
+};
+
+struct store_answer {
+	bool failed; /* the store is away */
+	struct str error;
+	uint32_t nrows;
+	const struct store_row *rows; /* decoding: lent by the decoder's scratch */
+};
+
+/* Memory that a decoder hands arrays out of; reused by the next decode. */
+struct record_scratch;
+struct record_scratch *record_scratch_new(void);
+void record_scratch_free(struct record_scratch **s);
+
+/* Encoders: bytes written to `to`, or 0 when it does not fit RECORD_MAX. The
+ * header's version, type and length are filled in. */
+size_t login_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct login_question *q);
+size_t owns_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct owns_question *q);
+size_t judge_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct judge_question *q);
+size_t settle_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct settle_question *q);
+size_t store_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct store_question *q);
+size_t login_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct login_answer *a);
+size_t owns_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct owns_answer *a);
+size_t judge_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct judge_answer *a);
+size_t settle_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct settle_answer *a);
+size_t store_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct store_answer *a);
+
+/* The header of a record of len bytes: 0, or -1 if version, type or length are wrong. */
+int record_header_decode(const uint8_t *data, size_t len, struct record_header *h);
+
+/* Decoders: 0, or -1 when anything is not as the encoder writes it. */
+int login_question_decode(const uint8_t *data, size_t len, struct login_question *q);
+int owns_question_decode(const uint8_t *data, size_t len, struct owns_question *q);
+int judge_question_decode(const uint8_t *data, size_t len, struct judge_question *q, struct record_scratch *s);
+int settle_question_decode(const uint8_t *data, size_t len, struct settle_question *q, struct record_scratch *s);
+int store_question_decode(const uint8_t *data, size_t len, struct store_question *q);
+int login_answer_decode(const uint8_t *data, size_t len, struct login_answer *a);
+int owns_answer_decode(const uint8_t *data, size_t len, struct owns_answer *a);
+int judge_answer_decode(const uint8_t *data, size_t len, struct judge_answer *a);
+int settle_answer_decode(const uint8_t *data, size_t len, struct settle_answer *a);
+int store_answer_decode(const uint8_t *data, size_t len, struct store_answer *a, struct record_scratch *s);
+
+/* Rewrites id, deadline, generation and asker of an encoded question in place:
+ * a stored settle is sent again as a new question. */
+void record_readdress(uint8_t *data, uint16_t asker, uint64_t id, int64_t deadline_ns, uint32_t generation);
+
+/* The answer a worker would have given had it not died: DEFER, cause "crash" or
+ * "timeout"; for a settle nothing is settled, for a store question failed. Bytes written. */
+size_t record_defer_encode(uint8_t *to, size_t size, const struct record_header *question, const char *cause);
+
+/* Identity blob. encode: bytes, 0 when over IDENTITY_MAX. */
+size_t identity_encode(uint8_t *to, size_t size, const struct portero_identity *i);
+int identity_decode(struct str blob, struct portero_identity *i);
+
+#endif

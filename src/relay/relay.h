@@ -1,0 +1,117 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The upstream side inside a session worker (and, for probes, in control): a
+ * pool of connections to the upstream, and one transaction at a time on each.
+ *
+ * The session speaks in whole steps; the relay pipelines them, keeps the
+ * answers in order, bounds everything the upstream sends, and decides what of
+ * it may be shown to the client. Nothing here blocks. Callbacks come from the
+ * event loop, never from inside a call of the session.
+ *
+ *   relay_open -> relay_mail -> relay_rcpt* -> relay_data -> (354)
+ *     -> relay_body* -> relay_dot -> (final reply) -> relay_close
+ */
+#ifndef RELAY_RELAY_H
+#define RELAY_RELAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "config/conf.h"
+#include "ipc/shared.h"
+#include "smtp/command.h"
+#include "smtp/reply.h"
+
+struct event_base;
+struct ssl_ctx_st;
+
+struct relay_pool; /* one in each session worker */
+struct relay;      /* one transaction */
+
+enum relay_step { RELAY_MAIL, RELAY_RCPT, RELAY_DATA, RELAY_DOT };
+
+/* Why a transaction cannot go on. The session maps them to replies (design: 451 4.4.1, 4.4.2, 4.7.5, 4.3.0). */
+enum relay_failure {
+	RELAY_AWAY,    /* no connection could be had, or lost before DATA and the replay failed */
+	RELAY_LOST,    /* lost after 354, before the write of the dot was tried */
+	RELAY_UNKNOWN, /* lost or timed out after the write of the dot was tried */
+	RELAY_TLS,     /* TLS to the upstream not good enough */
+	RELAY_BROKEN   /* the upstream does not speak SMTP as agreed */
+};
+
+struct relay_callbacks {
+	/* The answer to the oldest unanswered step. reply is what the client
+	 * may see (already mapped; borrowed for the call); accepted: 2xx, or 354 to
+	 * DATA. alert: it was addressed to us and mapped to 451 4.3.0 (the relay
+	 * has logged it); the session shows its own text then. */
+	void (*on_reply)(void *owner, enum relay_step step,
+	    const struct smtp_reply *reply, bool accepted, bool alert);
+	/* The queue to the upstream is below its mark again: go on reading. */
+	void (*on_room)(void *owner);
+	/* The transaction is over; no further callback; relay_close() it. */
+	void (*on_failure)(void *owner, enum relay_failure why, const char *detail);
+};
+
+/* The pool's surroundings, all borrowed. */
+struct relay_setup {
+	struct event_base *base;
+	const struct config_upstream *config;
+	const char *hostname;       /* for EHLO */
+	struct shared *shared;
+	unsigned row;
+	struct ssl_ctx_st *tls;     /* NULL when tls = none */
+	/* called when output waits: the owner calls relay_pool_flush() at the end of the loop turn */
+	void (*want_flush)(void *arg);
+	void *want_flush_arg;
+};
+
+/* The client context for an upstream: verification, CA, no tickets. Made before rights are dropped. NULL: reason in err. */
+struct ssl_ctx_st *relay_tls_new(const struct config_upstream *u, struct error *err);
+
+struct relay_pool *relay_pool_new(const struct relay_setup *setup);
+/* Closes idle connections (QUIT) and frees; no transaction may be open. */
+void relay_pool_free(struct relay_pool **p);
+/* Writes what waits: one write for each connection and turn. */
+void relay_pool_flush(struct relay_pool *p);
+/* Generation drains: no connection is kept for reuse any more. */
+void relay_pool_drain(struct relay_pool *p);
+size_t relay_pool_idle(const struct relay_pool *p);
+
+/* A transaction for owner. Takes an idle connection or starts one; steps may
+ * be queued at once, before it is connected. `sid` is for the log (copied). */
+struct relay *relay_open(struct relay_pool *p, const struct relay_callbacks *cb,
+    void *owner, const char *sid);
+/* The owner has gone away but an answer is still owed (after the dot): the
+ * callbacks go on to this other owner. */
+void relay_set_owner(struct relay *r, const struct relay_callbacks *cb, void *owner);
+/* Strings are copied. size < 0: no SIZE=. SIZE= and BODY= are sent only where offered there. */
+void relay_mail(struct relay *r, const struct smtp_mail *mail, int64_t size_added);
+void relay_rcpt(struct relay *r, const struct smtp_rcpt *rcpt);
+void relay_data(struct relay *r);
+/* Body bytes as they go out. Large runs are written at once where possible. */
+void relay_body(struct relay *r, const char *data, size_t len);
+/* false: above the mark; wait for on_room before reading more of the client. */
+bool relay_has_room(const struct relay *r);
+/* ".CRLF": from now on a loss is RELAY_UNKNOWN, and the reply may take dot_timeout. */
+void relay_dot(struct relay *r);
+/* Ends the transaction and sets *r to NULL. After the final reply, or with
+ * nothing sent, the connection is kept for reuse by the rules (design 6: 3 errors, 100 messages, 5 s idle, any
+ * time-out or stray byte retires it); before DATA it is reset by RSET; in a body it is closed without the dot. */
+void relay_close(struct relay **r);
+/* "mx1.example.net:25", for the log; "" before a connection was had. */
+const char *relay_peer(const struct relay *r);
+/* What the connected upstream offers; zero before. */
+struct smtp_offer relay_offer(const struct relay *r);
+
+/* A probe by control: connect, greeting, TLS, EHLO, QUIT; one at a time. done is called once. */
+struct relay_probe;
+struct relay_probe *relay_probe_start(const struct relay_setup *setup,
+    const struct sockaddr_storage *address, socklen_t len,
+    void (*done)(void *arg, const struct smtp_offer *offer, const char *error), void *arg);
+void relay_probe_free(struct relay_probe **p);
+
+#endif

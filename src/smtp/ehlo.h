@@ -1,0 +1,29 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * What an upstream offers in its EHLO reply.
+ */
+#ifndef SMTP_EHLO_H
+#define SMTP_EHLO_H
+
+#include <stdint.h>
+
+#include "smtp/reply.h"
+
+enum smtp_extension {
+	SMTP_EXT_PIPELINING = 1 << 0,
+	SMTP_EXT_SIZE = 1 << 1,
+	SMTP_EXT_8BITMIME = 1 << 2,
+	SMTP_EXT_STARTTLS = 1 << 3,
+	SMTP_EXT_ENHANCEDSTATUSCODES = 1 << 4
+};
+
+struct smtp_offer {
+	uint32_t extensions;
+	int64_t size; /* SIZE's number, 0: none stated */
+};
+
+void smtp_offer_parse(struct smtp_offer *offer, const struct smtp_reply *ehlo);
+
+#endif
