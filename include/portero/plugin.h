@@ -169,6 +169,7 @@ struct portero_table_spec {
 
 /* What the memory handed to open() is. */
 enum portero_share_state {
+	PORTERO_SHARE_NONE,    /* check role: check the options, touch nothing else */
 	PORTERO_SHARE_NEW = 1, /* zeroed */
 	PORTERO_SHARE_KEPT,    /* written by an earlier run, nobody uses it now */
 	PORTERO_SHARE_IN_USE   /* other workers use it now */
@@ -467,6 +468,9 @@ struct portero_policy {
 	/* Bit (1 << scope) for each scope its charges use with this
 	 * configuration. NULL: only PERSON, if any. */
 	uint32_t (*scopes)(const void *ctx);
+	/* The stages that this configuration really needs, of `stages`: each
+	 * one spared saves a question. NULL: all of them. */
+	uint32_t (*stages_used)(const void *ctx);
 };
 
 /* ---- the plugin -------------------------------------------------------- */
@@ -481,8 +485,9 @@ struct portero_plugin {
 	size_t (*share_size)(const struct portero_host *,
 	    const struct portero_conf *);
 	/* 0 and *ctx set, or -1 with a sentence in err. `share` is NULL when
-	 * nothing was asked for, and in the check role, where a plugin checks
-	 * its options and touches nothing else. */
+	 * nothing was asked for (state is then NEW), and in the check role,
+	 * where a plugin checks its options and touches nothing else (state is
+	 * NONE). */
 	int (*open)(const struct portero_host *, const struct portero_conf *,
 	    void *share, size_t share_bytes, enum portero_share_state state,
 	    void **ctx, char err[256]);

@@ -74,6 +74,7 @@ struct login_answer {
 	struct str cause;             /* log word: ok, bad_password, no_user, crash, timeout, ... */
 	struct str id;                /* canonical id, for the log */
 	struct str class_name;
+	struct str domain;            /* key of the DOMAIN scope: settles repeat it */
 	struct str identity;          /* opaque to the session; <= IDENTITY_MAX */
 };
 
@@ -93,6 +94,10 @@ struct settle {
 	struct str id, class_name, domain; /* keys of the scopes */
 };
 
+/*
+ * The txid names one take: a question that is asked again after DENY or DEFER
+ * gets a new one (END goes on with the take's own and sequence + 1).
+ */
 struct judge_question {
 	uint32_t stages; /* of MAIL | RCPT | DATA, or END alone, or OUTCOME alone */
 	uint8_t txid[TXID_LEN];
@@ -103,6 +108,7 @@ struct judge_question {
 	int64_t declared_size; /* -1: none */
 	int64_t message_size;  /* END, OUTCOME; else -1 */
 	enum portero_owned sender_owned;
+	bool owned_asked;      /* the directory was asked: sender_owned is its answer, even UNKNOWN */
 	enum portero_outcome outcome;
 	uint32_t naccepted;
 	uint32_t first_new;    /* recipients before this one were judged earlier */
@@ -118,9 +124,9 @@ struct judge_answer {
 	enum portero_verdict verdict;
 	enum portero_stage stage; /* DENY, DEFER: where; else 0 */
 	uint32_t recipient;       /* DENY, DEFER at RCPT: which */
-	bool taken;               /* a take of this txid and sequence stands */
+	bool taken;               /* a take of this txid and sequence stands or may stand: settle it */
 	bool needs_owned;         /* ask the directory first, then again; nothing was taken */
-	uint32_t wants;           /* stages that still matter (RCPT, END, OUTCOME) */
+	uint32_t wants;           /* stages that some policy is to be asked at: RCPT, DATA, END, OUTCOME */
 	struct answer_reply reply;
 	struct str plugin, limit; /* for the log; limit "" unless one refused */
 	int64_t used, max, until_s; /* of that limit, for the log */
@@ -128,7 +134,8 @@ struct judge_answer {
 	struct answer_reply max_size_reply; /* for when it happens */
 	uint32_t rcpt_left;       /* recipients that still fit, from MAIL */
 	struct answer_reply rcpt_reply; /* for the recipient that does not */
-	int64_t reserved_bytes;   /* bytes taken so far; more asks END */
+	int64_t reserved_bytes;   /* DATA, END: bytes taken so far; a longer message asks END, even
+	                             if `wants` lacks it; INT64_MAX: bytes are not counted */
 	uint32_t nsettled;        /* settles of the question that are done, from the first */
 };
 
@@ -205,5 +212,14 @@ size_t record_defer_encode(uint8_t *to, size_t size, const struct record_header 
 /* Identity blob. encode: bytes, 0 when over IDENTITY_MAX. */
 size_t identity_encode(uint8_t *to, size_t size, const struct portero_identity *i);
 int identity_decode(struct str blob, struct portero_identity *i);
+/* The same with the title of the auth section the person came from, which is
+ * asked again whose an address is. */
+size_t identity_encode_from(uint8_t *to, size_t size, const struct portero_identity *i, struct str section);
+int identity_decode_from(struct str blob, struct portero_identity *i, struct str *section);
+/* The key of the DOMAIN scope: what follows the last @ of the id, else of the
+ * first address; "" when neither has one. Points into *i. */
+struct str identity_domain(const struct portero_identity *i);
+/* Is the address in the identity's list? NO only if the list is complete. */
+enum portero_owned identity_owns(const struct portero_identity *i, struct str address);
 
 #endif
