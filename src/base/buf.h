@@ -24,7 +24,7 @@ struct buf {
 static inline const char *
 buf_data(const struct buf *b)
 {
-	return b->mem + b->start;
+	return b->start == 0 ? b->mem : b->mem + b->start;
 }
 
 static inline size_t
