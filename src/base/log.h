@@ -8,8 +8,10 @@
  *
  * The line's first keys are fixed (ts unless syslog adds it, level, ev); the
  * caller adds the rest. Values from outside are quoted and escaped here, in
- * one place: a line is always one line and parses back to its fields. Writes
- * never block for long: what cannot be written is counted and dropped.
+ * one place: a line is always one line and parses back to its fields; in a
+ * quoted value \", \\, \n, \r, \t stand for themselves and \u00XX for the byte
+ * XX. A value that is too long ends early, and the line then with cut=yes.
+ * Writes never block for long: what cannot be written is counted and dropped.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -20,7 +22,8 @@
 
 #include "base/str.h"
 
-#define LOG_LINE_MAX 4096
+#define LOG_LINE_MAX 4096  /* newline included; PIPE_BUF, so writes are atomic */
+#define LOG_VALUE_MAX 1024 /* bytes of one value, before it is escaped */
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
@@ -33,6 +36,7 @@ enum log_kind {
 struct log_line {
 	enum log_level level;
 	bool skip; /* below the level that is logged */
+	bool cut;  /* something did not fit */
 	size_t len;
 	char text[LOG_LINE_MAX];
 };
@@ -44,6 +48,8 @@ void log_open(int fd, enum log_kind kind, enum log_level level, const char *iden
 void log_replace(int fd);
 /* true: lines collect until log_flush(); session workers flush once a turn. */
 void log_buffered(bool on);
+/* Writes what waits. Lines also wait, up to a bound, while the reader is busy
+ * or away, so call it now and then (a timer of a second will do). */
 void log_flush(void);
 /* Lines dropped since the start. */
 uint64_t log_dropped(void);
