@@ -28,7 +28,8 @@ enum role_fd {
 	ROLE_FD_POLICY_ANSWERS = 11,
 	ROLE_FD_CONTROL = 12, /* control: the listening control socket */
 	/* from here on in order. session: its slot's listening sockets, in the order of
-	 * the plan. auth, policy: write ends of the answer pairs, by asker; then the shares
+	 * the plan; when there are more sockets than slots, in whole rounds of that order, so
+	 * that descriptor i belongs to listener i modulo the plan's number. auth, policy: write ends of the answer pairs, by asker; then the shares
 	 * of its modules that have one, in the order of the plan. */
 	ROLE_FD_FIRST = 16
 };
@@ -49,6 +50,7 @@ struct role_args {
 	unsigned naskers;     /* auth, policy: answer ends from ROLE_FD_FIRST */
 	unsigned nshares;     /* auth, policy: behind them */
 	uint32_t share_mask;  /* which of the role's modules (in order of the file) have a share */
+	bool print;           /* check: write the whole configuration to standard output */
 	const char *config_path; /* check: the file to try; control: for status */
 };
 
