@@ -78,7 +78,9 @@ int board_create(struct board *b, unsigned nsession, unsigned nauth,
 int board_map(struct board *b, int fd, struct error *err);
 void board_unmap(struct board *b);
 
-/* A free entry of the slot, or NULL: full. hint speeds up the search. */
+/* A free entry of the slot, with its incarnation set, or NULL: full. *hint, 0
+ * at first, is the caller's memory of the search. Entries come into use in
+ * order: one that never was has incarnation 0, and so have all behind it. */
 struct reservation *reservation_take(struct board *b, unsigned slot,
     uint32_t incarnation, unsigned *hint);
 
