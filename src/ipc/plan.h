@@ -9,6 +9,9 @@
 #ifndef IPC_PLAN_H
 #define IPC_PLAN_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -18,6 +21,7 @@ struct plan_listener {
 	struct sockaddr_storage address;
 	socklen_t address_len;
 	int backlog;
+	bool dual_stack; /* [::] that stands for "*": takes IPv4 too */
 };
 
 struct plan_module {
@@ -46,7 +50,9 @@ struct plan {
 	int64_t auth_deadline_ms, policy_deadline_ms;
 };
 
+/* Bytes, or 0 when it does not fit. */
 size_t plan_encode(uint8_t *to, size_t size, const struct plan *p);
+/* 0, or -1 when anything is not as plan_encode() writes it; share_bytes are 0. */
 int plan_decode(const uint8_t *data, size_t len, struct plan *p);
 
 #endif
