@@ -25,14 +25,16 @@ enum sandbox_bit {
 /* For every process, first thing: no core files, not dumpable. */
 void sandbox_quiet(void);
 /* As root: chroot (if chroot_dir is not NULL), no groups but gid, setresgid,
- * setresuid, all capabilities dropped. Always: no_new_privs. *bits_r gets what
- * is in force. */
+ * setresuid, all capabilities dropped, and a look that it stuck; uid or gid 0 is
+ * an error. Always: no_new_privs. *bits_r gets what is in force. */
 int sandbox_drop(const char *chroot_dir, uid_t uid, gid_t gid, uint32_t *bits_r, struct error *err);
-/* Master as root: keeps SETUID SETGID SYS_CHROOT KILL NET_BIND_SERVICE. */
+/* Master as root: keeps SETUID SETGID SYS_CHROOT KILL NET_BIND_SERVICE, and its
+ * children can have no more. Files that root does not own need their mode. */
 int sandbox_master(struct error *err);
-/* Session workers: the system calls an event loop with sockets needs, nothing
- * else; anything else kills the process (is logged under sanitizers). Then
- * Landlock where the kernel has it: no files at all. */
+/* Session workers: Landlock where the kernel has it, no files at all; and of
+ * the system calls those that an event loop with sockets needs, anything else
+ * kills the process (is logged under sanitizers, and without Landlock). Adds to
+ * *bits_r. To be called when the event loop, TLS contexts and the log exist. */
 int sandbox_session(uint32_t *bits_r, struct error *err);
 
 #endif

@@ -4,6 +4,7 @@ base_tests = \
 	tests/unit/test_hash \
 	tests/unit/test_idmap \
 	tests/unit/test_log \
+	tests/unit/test_sandbox \
 	tests/unit/test_secret \
 	tests/unit/test_shm
 check_PROGRAMS += $(base_tests)
@@ -22,3 +23,5 @@ tests_unit_test_secret_SOURCES = tests/unit/test_secret.c
 tests_unit_test_secret_LDADD = libportero.a $(CMOCKA_LIBS) $(CORE_LIBS)
 tests_unit_test_shm_SOURCES = tests/unit/test_shm.c
 tests_unit_test_shm_LDADD = libportero.a $(CMOCKA_LIBS) $(CORE_LIBS)
+tests_unit_test_sandbox_SOURCES = tests/unit/test_sandbox.c
+tests_unit_test_sandbox_LDADD = libportero.a $(CMOCKA_LIBS) $(CORE_LIBS)
