@@ -1,0 +1,4 @@
+libportero_a_SOURCES += \
+	src/ipc/wire.c src/ipc/wire.h \
+	src/ipc/question.c src/ipc/question.h \
+	src/ipc/identity.c
