@@ -7,9 +7,12 @@
  * Only CRLF.CRLF ends it, under any splitting. What is dot-stuffed on its way
  * in stays so on its way out, so a clean block (only CRLF line ends, no NUL)
  * is handed on as it came, without a copy; only unclean blocks take the byte
- * path. A bare LF becomes CRLF and is dot-stuffed, or is refused; bare CR and
- * NUL are always refused. What was handed on never ends in the middle of a
- * CRLF.CRLF that the next block completes: up to four bytes are kept back.
+ * path. A bare LF becomes CRLF or is refused; a dot that this puts at the
+ * start of a line, or alone on one, is stuffed, so that it can neither end the
+ * message nor get lost at the next hop. Bare CR and NUL are always refused.
+ *
+ * What was handed on never contains a dot or a CR that the next block may
+ * turn into the end or into a fault: up to two bytes are kept back.
  */
 #ifndef SMTP_DOTS_H
 #define SMTP_DOTS_H
