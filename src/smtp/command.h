@@ -74,7 +74,9 @@ enum smtp_verb smtp_command_parse(struct str line, struct str *args_r);
  * address literal, source route refused with 553 5.1.3/501 5.1.7), tolerant
  * of blanks after the colon as old clients send. <postmaster> without domain
  * is legal for RCPT. Unknown parameter: 555 5.5.4; doubled or malformed: 501
- * 5.5.4. Bytes above 126 in a path: 553 5.6.7 (RFC 6531). 0 or -1 and *fault. */
+ * 5.5.4. AUTH= of MAIL must be xtext and means nothing to us: nobody is
+ * trusted to name another submitter (RFC 4954 section 5). Bytes above 126 in
+ * a path: 553 5.6.7 (RFC 6531). 0 or -1 and *fault. */
 int smtp_mail_parse(struct str args, struct smtp_mail *mail, struct smtp_fault *fault);
 int smtp_rcpt_parse(struct str args, struct smtp_rcpt *rcpt, struct smtp_fault *fault);
 /* The name a client gave in EHLO/HELO: domain, address literal, or what

@@ -1,0 +1,477 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Command lines to values (RFC 5321 sections 4.1.1 and 4.1.2). Owns nothing;
+ * what it returns points into the line or is static. Everything in here is
+ * input from outside: no byte sequence may do more than earn a fault.
+ */
+#include "smtp/command.h"
+
+#include <arpa/inet.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* clang-format off */
+static const struct {
+	struct str word;
+	enum smtp_verb verb;
+} verbs[] = {
+	{ STR("EHLO"),     SMTP_EHLO },
+	{ STR("HELO"),     SMTP_HELO },
+	{ STR("STARTTLS"), SMTP_STARTTLS },
+	{ STR("AUTH"),     SMTP_AUTH },
+	{ STR("MAIL"),     SMTP_MAIL },
+	{ STR("RCPT"),     SMTP_RCPT },
+	{ STR("DATA"),     SMTP_DATA },
+	{ STR("RSET"),     SMTP_RSET },
+	{ STR("NOOP"),     SMTP_NOOP },
+	{ STR("VRFY"),     SMTP_VRFY },
+	{ STR("HELP"),     SMTP_HELP },
+	{ STR("QUIT"),     SMTP_QUIT },
+	/* other extensions, other roles, and what RFC 821 had */
+	{ STR("ATRN"),     SMTP_UNSUPPORTED },
+	{ STR("BDAT"),     SMTP_UNSUPPORTED },
+	{ STR("BURL"),     SMTP_UNSUPPORTED },
+	{ STR("ETRN"),     SMTP_UNSUPPORTED },
+	{ STR("EXPN"),     SMTP_UNSUPPORTED },
+	{ STR("LHLO"),     SMTP_UNSUPPORTED },
+	{ STR("SAML"),     SMTP_UNSUPPORTED },
+	{ STR("SEND"),     SMTP_UNSUPPORTED },
+	{ STR("SOML"),     SMTP_UNSUPPORTED },
+	{ STR("TURN"),     SMTP_UNSUPPORTED },
+	{ STR("XCLIENT"),  SMTP_UNSUPPORTED },
+	{ STR("XFORWARD"), SMTP_UNSUPPORTED },
+	/* a browser or a scanner that was sent to the wrong port */
+	{ STR("CONNECT"),  SMTP_FOREIGN },
+	{ STR("DELETE"),   SMTP_FOREIGN },
+	{ STR("GET"),      SMTP_FOREIGN },
+	{ STR("HEAD"),     SMTP_FOREIGN },
+	{ STR("OPTIONS"),  SMTP_FOREIGN },
+	{ STR("PATCH"),    SMTP_FOREIGN },
+	{ STR("POST"),     SMTP_FOREIGN },
+	{ STR("PRI"),      SMTP_FOREIGN },
+	{ STR("PUT"),      SMTP_FOREIGN },
+	{ STR("TRACE"),    SMTP_FOREIGN },
+};
+
+/* The replies that differ between the two commands with a path. */
+struct path_faults {
+	struct smtp_fault command, syntax, too_long, route;
+};
+
+static const struct path_faults mail_faults = {
+	.command  = { 501, "5.5.4", "Syntax: MAIL FROM:<address> [parameters]" },
+	.syntax   = { 501, "5.1.7", "Sender address is not valid" },
+	.too_long = { 501, "5.1.7", "Sender address is too long" },
+	.route    = { 501, "5.1.7", "Sender address has a source route" },
+};
+
+static const struct path_faults rcpt_faults = {
+	.command  = { 501, "5.5.4", "Syntax: RCPT TO:<address> [parameters]" },
+	.syntax   = { 501, "5.1.3", "Recipient address is not valid" },
+	.too_long = { 501, "5.1.3", "Recipient address is too long" },
+	.route    = { 553, "5.1.3", "Recipient address has a source route" },
+};
+
+static const struct smtp_fault not_ascii =
+	{ 553, "5.6.7", "Address has characters that are not ASCII" };
+static const struct smtp_fault bad_parameter =
+	{ 501, "5.5.4", "Malformed parameter" };
+static const struct smtp_fault bad_size =
+	{ 501, "5.5.4", "SIZE= needs a number of bytes, once" };
+static const struct smtp_fault bad_body =
+	{ 501, "5.5.4", "BODY= needs 7BIT or 8BITMIME, once" };
+static const struct smtp_fault bad_auth =
+	{ 501, "5.5.4", "AUTH= needs an address in xtext, once" };
+static const struct smtp_fault unknown_parameter =
+	{ 555, "5.5.4", "Parameter not known" };
+/* clang-format on */
+
+static int
+fault_set(struct smtp_fault *to, struct smtp_fault fault)
+{
+	*to = fault;
+	return -1;
+}
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool
+is_alnum(char c)
+{
+	return is_digit(c) || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+/* A character of an atom (RFC 5322 section 3.2.3). */
+static bool
+is_atext(char c)
+{
+	return is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c));
+}
+
+static bool
+is_printable(char c)
+{
+	return c >= 32 && c <= 126;
+}
+
+static struct str
+skip(struct str s, size_t n)
+{
+	return (struct str){ s.ptr + n, s.len - n };
+}
+
+static struct str
+skip_blanks(struct str s)
+{
+	while (s.len > 0 && is_blank(s.ptr[0]))
+		s = skip(s, 1);
+	return s;
+}
+
+/* Takes off what comes before the first blank. */
+static struct str
+take_word(struct str *s)
+{
+	struct str word = { s->ptr, 0 };
+
+	while (word.len < s->len && !is_blank(s->ptr[word.len]))
+		word.len++;
+	*s = skip_blanks(skip(*s, word.len));
+	return word;
+}
+
+const char *
+smtp_verb_name(enum smtp_verb verb)
+{
+	if (verb == SMTP_UNSUPPORTED)
+		return "unsupported";
+	if (verb == SMTP_FOREIGN)
+		return "foreign";
+	for (size_t i = 0; i < COUNT(verbs); i++) {
+		if (verbs[i].verb == verb)
+			return verbs[i].word.ptr;
+	}
+	return "unknown";
+}
+
+enum smtp_verb
+smtp_command_parse(struct str line, struct str *args_r)
+{
+	struct str args = skip_blanks(line), word;
+
+	*args_r = (struct str){ line.ptr, 0 };
+	for (size_t i = 0; i < line.len; i++) {
+		unsigned char c = (unsigned char)line.ptr[i];
+
+		if ((c < 32 && c != '\t') || c == 127)
+			return SMTP_UNKNOWN;
+	}
+	while (args.len > 0 && is_blank(args.ptr[args.len - 1]))
+		args.len--;
+	word = take_word(&args);
+	for (size_t i = 0; i < COUNT(verbs); i++) {
+		if (str_case_eq(word, verbs[i].word)) {
+			*args_r = args;
+			return verbs[i].verb;
+		}
+	}
+	return SMTP_UNKNOWN;
+}
+
+bool
+smtp_domain_is_valid(struct str name)
+{
+	size_t label = 0; /* length of the label so far */
+
+	if (name.len == 0 || name.len > 255)
+		return false;
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.ptr[i];
+
+		if (c == '.') {
+			if (label == 0 || name.ptr[i - 1] == '-')
+				return false;
+			label = 0;
+			continue;
+		}
+		if (!is_alnum(c) && (c != '-' || label == 0))
+			return false;
+		if (++label > 63)
+			return false;
+	}
+	return label > 0 && name.ptr[name.len - 1] != '-';
+}
+
+/* "[192.0.2.1]" or "[IPv6:2001:db8::1]" (RFC 5321 section 4.1.3). */
+static bool
+literal_is_valid(struct str s)
+{
+	struct str tag = STR("IPv6:");
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr address;
+	int family = AF_INET;
+
+	if (s.len < 2 || s.ptr[0] != '[' || s.ptr[s.len - 1] != ']')
+		return false;
+	s = (struct str){ s.ptr + 1, s.len - 2 };
+	if (s.len > tag.len &&
+	    str_case_eq((struct str){ s.ptr, tag.len }, tag)) {
+		s = skip(s, tag.len);
+		family = AF_INET6;
+	}
+	if (memchr(s.ptr, '\0', s.len) != NULL ||
+	    !str_copy(text, sizeof text, s))
+		return false;
+	return inet_pton(family, text, &address) == 1;
+}
+
+bool
+smtp_helo_is_valid(struct str name)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		if (!is_printable(name.ptr[i]) || name.ptr[i] == ' ')
+			return false;
+	}
+	return name.len >= 1 && name.len <= 255;
+}
+
+/* Length of the quoted string at the start, quotes included; 0: none. */
+static size_t
+quoted_length(struct str s)
+{
+	if (s.len == 0 || s.ptr[0] != '"')
+		return 0;
+	for (size_t i = 1; i < s.len; i++) {
+		if (s.ptr[i] == '"')
+			return i + 1;
+		if (s.ptr[i] == '\\' && ++i == s.len)
+			return 0;
+		if (!is_printable(s.ptr[i]))
+			return 0;
+	}
+	return 0;
+}
+
+/* Length of the atoms with dots between them at the start; 0: none. */
+static size_t
+dot_string_length(struct str s)
+{
+	size_t i;
+
+	for (i = 0; i < s.len; i++) {
+		if (s.ptr[i] == '.' && i > 0 && s.ptr[i - 1] != '.')
+			continue;
+		if (!is_atext(s.ptr[i]))
+			break;
+	}
+	return i > 0 && s.ptr[i - 1] == '.' ? 0 : i;
+}
+
+static bool
+mailbox_is_valid(struct str path)
+{
+	size_t local = quoted_length(path);
+
+	if (local == 0)
+		local = dot_string_length(path);
+	if (local == 0 || local == path.len || path.ptr[local] != '@')
+		return false;
+	path = skip(path, local + 1);
+	return smtp_domain_is_valid(path) || literal_is_valid(path);
+}
+
+/* Where the '>' of "<path>" is, quoted strings left aside; 0: none. */
+static size_t
+path_end(struct str s)
+{
+	bool is_quoted = false;
+
+	for (size_t i = 1; i < s.len; i++) {
+		if (s.ptr[i] == '"')
+			is_quoted = !is_quoted;
+		else if (is_quoted && s.ptr[i] == '\\')
+			i++;
+		else if (!is_quoted && s.ptr[i] == '>')
+			return i;
+	}
+	return 0;
+}
+
+/*
+ * "FROM:<path> parameters": checks all but the path's own grammar. *rest_r
+ * gets the parameters.
+ */
+static int
+take_path(struct str args, struct str word, const struct path_faults *faults,
+    struct str *path_r, struct str *rest_r, struct smtp_fault *fault)
+{
+	size_t end;
+
+	if (args.len < word.len ||
+	    !str_case_eq((struct str){ args.ptr, word.len }, word))
+		return fault_set(fault, faults->command);
+	args = skip_blanks(skip(args, word.len));
+	if (args.len == 0)
+		return fault_set(fault, faults->command);
+	end = path_end(args);
+	if (args.ptr[0] != '<' || end == 0)
+		return fault_set(fault, faults->syntax);
+	*path_r = (struct str){ args.ptr + 1, end - 1 };
+	*rest_r = skip(args, end + 1);
+	if (rest_r->len > 0 && !is_blank(rest_r->ptr[0]))
+		return fault_set(fault, faults->syntax);
+	*rest_r = skip_blanks(*rest_r);
+	for (size_t i = 0; i < path_r->len; i++) {
+		if ((unsigned char)path_r->ptr[i] > 126)
+			return fault_set(fault, not_ascii);
+	}
+	if (path_r->len > SMTP_PATH_MAX)
+		return fault_set(fault, faults->too_long);
+	if (path_r->len > 0 && path_r->ptr[0] == '@')
+		return fault_set(fault, faults->route);
+	return 0;
+}
+
+/* One esmtp-param (RFC 5321 section 4.1.2), taken off *rest. */
+static int
+take_parameter(struct str *rest, struct str *name_r, struct str *value_r,
+    struct smtp_fault *fault)
+{
+	struct str word = take_word(rest);
+	size_t i = 0;
+
+	while (i < word.len &&
+	       (is_alnum(word.ptr[i]) || (i > 0 && word.ptr[i] == '-')))
+		i++;
+	*name_r = (struct str){ word.ptr, i };
+	*value_r = (struct str){ NULL, 0 };
+	if (i == 0)
+		return fault_set(fault, bad_parameter);
+	if (i == word.len)
+		return 0;
+	if (word.ptr[i] != '=' || i + 1 == word.len)
+		return fault_set(fault, bad_parameter);
+	*value_r = skip(word, i + 1);
+	for (i = 0; i < value_r->len; i++) {
+		char c = value_r->ptr[i];
+
+		if (!is_printable(c) || c == '=')
+			return fault_set(fault, bad_parameter);
+	}
+	return 0;
+}
+
+/* One to twenty digits (RFC 1870 section 3); a huge number stays huge. */
+static bool
+parse_size(struct str value, int64_t *size_r)
+{
+	int64_t size = 0;
+
+	if (value.len == 0 || value.len > 20)
+		return false;
+	for (size_t i = 0; i < value.len; i++) {
+		if (!is_digit(value.ptr[i]))
+			return false;
+		if (__builtin_mul_overflow(size, 10, &size) ||
+		    __builtin_add_overflow(size, value.ptr[i] - '0', &size))
+			size = INT64_MAX;
+	}
+	*size_r = size;
+	return true;
+}
+
+static bool
+parse_body(struct str value, enum smtp_body *body_r)
+{
+	if (str_case_eq(value, STR("7BIT")))
+		*body_r = SMTP_BODY_7BIT;
+	else if (str_case_eq(value, STR("8BITMIME")))
+		*body_r = SMTP_BODY_8BITMIME;
+	else
+		return false;
+	return true;
+}
+
+/* RFC 3461 section 4: "+" and two capital hexadecimal digits for what is not
+ * itself. */
+static bool
+xtext_is_valid(struct str s)
+{
+	const char *hex = "0123456789ABCDEF";
+
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.ptr[i] != '+')
+			continue;
+		if (s.len - i < 3 || memchr(hex, s.ptr[i + 1], 16) == NULL ||
+		    memchr(hex, s.ptr[i + 2], 16) == NULL)
+			return false;
+		i += 2;
+	}
+	return s.len > 0;
+}
+
+int
+smtp_mail_parse(
+    struct str args, struct smtp_mail *mail, struct smtp_fault *fault)
+{
+	struct str rest, name, value;
+	bool has_auth = false;
+
+	*mail = (struct smtp_mail){ .size = -1 };
+	if (take_path(args, STR("FROM:"), &mail_faults, &mail->path, &rest,
+		fault) == -1)
+		return -1;
+	if (mail->path.len > 0 && !mailbox_is_valid(mail->path))
+		return fault_set(fault, mail_faults.syntax);
+	while (rest.len > 0) {
+		if (take_parameter(&rest, &name, &value, fault) == -1)
+			return -1;
+		if (str_case_eq(name, STR("SIZE"))) {
+			if (mail->size != -1 || !parse_size(value, &mail->size))
+				return fault_set(fault, bad_size);
+		} else if (str_case_eq(name, STR("BODY"))) {
+			if (mail->body != SMTP_BODY_NONE ||
+			    !parse_body(value, &mail->body))
+				return fault_set(fault, bad_body);
+		} else if (str_case_eq(name, STR("AUTH"))) {
+			if (has_auth || !xtext_is_valid(value))
+				return fault_set(fault, bad_auth);
+			has_auth = true;
+		} else {
+			return fault_set(fault, unknown_parameter);
+		}
+	}
+	return 0;
+}
+
+int
+smtp_rcpt_parse(
+    struct str args, struct smtp_rcpt *rcpt, struct smtp_fault *fault)
+{
+	struct str rest, name, value;
+
+	*rcpt = (struct smtp_rcpt){ 0 };
+	if (take_path(args, STR("TO:"), &rcpt_faults, &rcpt->path, &rest,
+		fault) == -1)
+		return -1;
+	if (!mailbox_is_valid(rcpt->path) &&
+	    !str_case_eq(rcpt->path, STR("postmaster")))
+		return fault_set(fault, rcpt_faults.syntax);
+	if (rest.len == 0)
+		return 0;
+	if (take_parameter(&rest, &name, &value, fault) == -1)
+		return -1;
+	return fault_set(fault, unknown_parameter);
+}
