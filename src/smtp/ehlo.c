@@ -1,0 +1,76 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The lines of an EHLO reply (RFC 5321 section 4.1.1.1). Owns nothing. What
+ * we do not know is passed over; what is broken counts as not offered.
+ */
+#include "smtp/ehlo.h"
+
+/* clang-format off */
+static const struct {
+	struct str keyword;
+	enum smtp_extension extension;
+} extensions[] = {
+	{ STR("PIPELINING"),          SMTP_EXT_PIPELINING },
+	{ STR("SIZE"),                SMTP_EXT_SIZE },
+	{ STR("8BITMIME"),            SMTP_EXT_8BITMIME },
+	{ STR("STARTTLS"),            SMTP_EXT_STARTTLS },
+	{ STR("ENHANCEDSTATUSCODES"), SMTP_EXT_ENHANCEDSTATUSCODES },
+};
+/* clang-format on */
+
+/* Takes what comes before the first `end` off s, and the `end`. */
+static struct str
+take_until(struct str *s, char end)
+{
+	const char *at = s->len == 0 ? NULL : memchr(s->ptr, end, s->len);
+	struct str taken = *s;
+
+	if (at == NULL) {
+		s->len = 0;
+		return taken;
+	}
+	taken.len = (size_t)(at - taken.ptr);
+	*s = (struct str){ at + 1, s->len - taken.len - 1 };
+	return taken;
+}
+
+/* A maximum message size; 0 (none stated) for what is not a number. */
+static int64_t
+parse_size(struct str s)
+{
+	int64_t size = 0;
+
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.ptr[i] < '0' || s.ptr[i] > '9' ||
+		    __builtin_mul_overflow(size, 10, &size) ||
+		    __builtin_add_overflow(size, s.ptr[i] - '0', &size))
+			return 0;
+	}
+	return size;
+}
+
+void
+smtp_offer_parse(struct smtp_offer *offer, const struct smtp_reply *ehlo)
+{
+	struct str rest = { NULL, 0 };
+
+	*offer = (struct smtp_offer){ 0 };
+	if (ehlo->code != 250 || buf_len(&ehlo->text) == 0)
+		return;
+	rest = (struct str){ buf_data(&ehlo->text), buf_len(&ehlo->text) };
+	take_until(&rest, '\n'); /* its name */
+	while (rest.len > 0) {
+		struct str line = take_until(&rest, '\n');
+		struct str keyword = take_until(&line, ' ');
+
+		for (size_t i = 0; i < sizeof extensions / sizeof *extensions;
+		     i++) {
+			if (str_case_eq(keyword, extensions[i].keyword))
+				offer->extensions |= extensions[i].extension;
+		}
+		if (str_case_eq(keyword, STR("SIZE")))
+			offer->size = parse_size(take_until(&line, ' '));
+	}
+}
