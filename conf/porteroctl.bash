@@ -1,0 +1,50 @@
+# bash completion for porteroctl(1)                        -*- shell-script -*-
+# A test compares the words below with the verbs that porteroctl knows.
+
+_porteroctl_words()
+{
+	case $1 in
+	'') echo "config limits log passwd ping reload status stop" ;;
+	config) echo "help show" ;;
+	limits) echo "reset show" ;;
+	log) echo "reopen" ;;
+	esac
+}
+
+_porteroctl()
+{
+	local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
+	local options="--help --json --socket --version" first= second= i
+
+	COMPREPLY=()
+	case $previous in
+	-s | --socket | -f | --file)
+		compopt -o filenames
+		mapfile -t COMPREPLY < <(compgen -f -- "$word")
+		return ;;
+	esac
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		-s | --socket | -f | --file | -c | --class) i=$((i + 1)) ;;
+		-*) ;;
+		*)
+			if [ -z "$first" ]; then
+				first=${COMP_WORDS[i]}
+			elif [ -z "$second" ]; then
+				second=${COMP_WORDS[i]}
+			fi ;;
+		esac
+	done
+	if [[ $word == -* ]]; then
+		case "$first $second" in
+		'config show') options="$options --all" ;;
+		'passwd '*) options="$options --class --delete --file --lock" ;;
+		esac
+		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
+	elif [ -z "$second" ]; then
+		mapfile -t COMPREPLY < \
+		    <(compgen -W "$(_porteroctl_words "$first")" -- "$word")
+	fi
+}
+
+complete -F _porteroctl porteroctl

@@ -1,0 +1,52 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "control/verbs.h"
+
+#include <string.h>
+
+/* clang-format off */
+const struct verb verbs[] = {
+	{ VERB_STATUS, "status", VERB_OPEN, "",
+	    "processes, upstream and counters" },
+	{ VERB_PING, "ping", VERB_OPEN, "",
+	    "does the daemon answer?" },
+	{ VERB_RELOAD, "reload", VERB_CHANGES, "",
+	    "take the configuration anew; waits for the verdict" },
+	{ VERB_STOP, "stop", VERB_CHANGES, "",
+	    "let transactions finish, then end" },
+	{ VERB_LIMITS_SHOW, "limits show", VERB_OPERAND, "PERSON",
+	    "what a person has used of each limit" },
+	{ VERB_LIMITS_RESET, "limits reset", VERB_OPERAND | VERB_CHANGES, "PERSON",
+	    "forget what a person has used" },
+	{ VERB_LOG_REOPEN, "log reopen", VERB_CHANGES, "",
+	    "open the log file anew, after it was renamed" },
+	{ VERB_CONFIG_SHOW, "config show", VERB_HAS_ALL, "[--all]",
+	    "the running configuration; --all with defaults" },
+	{ VERB_CONFIG_HELP, "config help", VERB_LOCAL | VERB_OPERAND | VERB_MAY_OMIT, "[OPTION]",
+	    "what an option or section is for" },
+	{ VERB_PASSWD, "passwd", VERB_LOCAL | VERB_OPERAND | VERB_HAS_PASSWD,
+	    "[-f FILE] [-d | -l | -c CLASS] NAME",
+	    "set a password in a users file; -d deletes, -l locks" },
+	{ .name = NULL },
+};
+/* clang-format on */
+
+const struct verb *
+verb_find(const char *name)
+{
+	for (const struct verb *v = verbs; v->name != NULL; v++)
+		if (strcmp(v->name, name) == 0)
+			return v;
+	return NULL;
+}
+
+void
+verb_usage(struct buf *out)
+{
+	for (const struct verb *v = verbs; v->name != NULL; v++) {
+		buf_appendf(out, "  %s%s%s\n        %s\n", v->name,
+		    *v->arguments == '\0' ? "" : " ", v->arguments, v->help);
+	}
+}
