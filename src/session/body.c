@@ -1,0 +1,254 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The body of a message, streamed: what arrives goes up in the same turn, and
+ * the client is read no faster than the upstream takes it. Whatever is found
+ * wrong on the way closes the upstream connection without the final dot; the
+ * rest of the body is then swallowed, bounded, and answered at its end.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "session/session_private.h"
+#include "session/transaction.h"
+#include "base/clock.h"
+#include "smtp/received.h"
+
+/* What is swallowed of a refused body beyond the size that is allowed. */
+#define SWALLOW_MORE (64LL << 20)
+
+void
+body_start(struct transaction *tx)
+{
+	struct session_worker *w = tx->worker;
+	char field[SMTP_RECEIVED_MAX], tag[17];
+	const struct smtp_received received = {
+		.hostname = w->config->hostname,
+		.sid = tx->sid,
+		.transaction = tx->number,
+		.person_tag = tag,
+		.wall_s = clock_wall_s(),
+	};
+
+	worker_person_tag(w, tx->user, tag);
+	relay_body(tx->relay, field, smtp_received_make(field, &received));
+	smtp_dots_start(&tx->dots, w->config->bare_newline);
+	tx->has_data = true;
+	tx->data_ms = worker_now_ms(w);
+}
+
+/* The message will not go: the upstream never sees its end. */
+static void
+body_refuse(struct transaction *tx, enum reply_name name)
+{
+	relay_close(&tx->relay);
+	tx->is_refused = true;
+	tx->refusal = name;
+}
+
+/* "552 5.3.4" and the like, for the message's line in the log. */
+static void
+refusal_text(const struct transaction *tx, char *to, size_t size)
+{
+	char code[16];
+
+	if (tx->refusal_kept.code != 0) {
+		snprintf(to, size, "%d %s %s", tx->refusal_kept.code,
+		    tx->refusal_kept.enhanced, tx->refusal_kept.text);
+	} else if (tx->refused_for_size) {
+		snprintf(to, size, "552 5.3.4");
+	} else {
+		reply_code_text(tx->refusal, code);
+		snprintf(to, size, "%s", code);
+	}
+}
+
+static enum portero_outcome
+refusal_outcome(const struct transaction *tx)
+{
+	return tx->refusal_kept.code == 0 && !tx->refused_for_size &&
+		tx->refusal == REPLY_UPSTREAM_LOST
+	    ? PORTERO_LOST
+	    : PORTERO_REFUSED;
+}
+
+/* The refused body's end, or as much of it as we swallow. */
+static void
+refusal_answer(struct session *s)
+{
+	struct transaction *tx = s->tx;
+	char said[320];
+
+	refusal_text(tx, said, sizeof said);
+	if (tx->refusal_kept.code != 0)
+		reply_kept(s, &tx->refusal_kept);
+	else if (tx->refused_for_size)
+		reply_too_large(s, (int64_t)tx->dots.size, tx->max_size);
+	else
+		reply(s, tx->refusal);
+	transaction_finish(tx, refusal_outcome(tx), said);
+	session_enter(s, SMTP_READY);
+}
+
+static void
+dot_send(struct session *s)
+{
+	struct transaction *tx = s->tx;
+	const int64_t actual[PORTERO_NUNITS] = {
+		[PORTERO_MESSAGES] = 1,
+		[PORTERO_RECIPIENTS] = (int64_t)tx->naccepted,
+		[PORTERO_BYTES] = (int64_t)tx->dots.size,
+	};
+
+	if (tx->take != NULL)
+		ledger_past_dot(tx->take, actual);
+	tx->dot_sent = true;
+	tx->dot_ms = worker_now_ms(s->worker);
+	relay_dot(tx->relay);
+	s->wait = WAIT_UPSTREAM;
+}
+
+static void
+on_end_judged(struct session *s, const struct judge_answer *a)
+{
+	struct transaction *tx = s->tx;
+
+	if (s->state == SMTP_CLOSING)
+		return;
+	if (tx->is_refused) {
+		/* the upstream was lost meanwhile */
+	} else if (a == NULL || a->verdict != PORTERO_NEXT) {
+		body_refuse(tx, REPLY_POLICY_LATER);
+		if (a != NULL && a->reply.code != 0)
+			kept_reply_set(&tx->refusal_kept, &a->reply);
+		if (a != NULL) {
+			const struct refusal r = { .stage = "end",
+				.answer = a, .reply = tx->refusal_kept.text };
+
+			transaction_log_refusal(s, &r);
+		}
+	} else {
+		if (tx->take != NULL)
+			ledger_extend(tx->take,
+			    a->reserved_bytes - tx->reserved_bytes);
+		dot_send(s);
+		return;
+	}
+	refusal_answer(s);
+	session_resume(s);
+}
+
+/* The whole body is here; its end goes up unless more must be asked. */
+static void
+body_end(struct session *s)
+{
+	struct transaction *tx = s->tx;
+
+	if (tx->is_refused) {
+		refusal_answer(s);
+		return;
+	}
+	if ((tx->wants & PORTERO_END) ||
+	    (int64_t)tx->dots.size > tx->reserved_bytes) {
+		if (judge_ask(s, PORTERO_END, NULL, 0, on_end_judged) == 0)
+			return;
+		body_refuse(tx, REPLY_POLICY_LATER);
+		refusal_answer(s);
+		return;
+	}
+	dot_send(s);
+}
+
+static void
+emit(void *arg, const char *data, size_t len)
+{
+	struct transaction *tx = arg;
+
+	if (tx->relay != NULL)
+		relay_body(tx->relay, data, len);
+}
+
+/* Faults and sizes, as they come to light. */
+static void
+body_check(struct transaction *tx)
+{
+	if (tx->is_refused)
+		return;
+	if (tx->dots.fault != SMTP_DOTS_CLEAN) {
+		body_refuse(tx, REPLY_BARE_NEWLINE);
+	} else if ((int64_t)tx->dots.size > tx->max_size) {
+		body_refuse(tx, REPLY_OK);
+		tx->refused_for_size = true;
+		if (tx->max_size_reply.code != 0)
+			tx->refusal_kept = tx->max_size_reply;
+	}
+}
+
+size_t
+session_body(struct session *s, struct str input)
+{
+	struct transaction *tx = s->tx;
+	enum smtp_dots_result result;
+	size_t used;
+
+	result = smtp_dots_feed(&tx->dots, input.ptr, input.len, &used, emit, tx);
+	body_check(tx);
+	if (result == SMTP_DOTS_END) {
+		body_end(s);
+	} else if (tx->is_refused) {
+		if ((int64_t)tx->dots.size > tx->max_size + SWALLOW_MORE) {
+			refusal_answer(s);
+			session_finish(s, "refused body too long");
+		}
+	} else if (!relay_has_room(tx->relay)) {
+		s->wait = WAIT_ROOM;
+		session_io_want_read(&s->io, false);
+	}
+	return used;
+}
+
+void
+body_failed(struct transaction *tx, enum relay_failure why)
+{
+	struct session *s = tx->session;
+	char code[16];
+
+	if (!tx->dot_sent) {
+		/* LOST before the dot; the client learns it at its end. */
+		body_refuse(tx, why == RELAY_BROKEN ? REPLY_UPSTREAM_BROKEN
+						    : REPLY_UPSTREAM_LOST);
+		if (s->wait == WAIT_ROOM)
+			session_resume(s);
+		return;
+	}
+	reply_code_text(failure_reply(why), code);
+	if (s != NULL && s->state != SMTP_CLOSING) {
+		reply(s, failure_reply(why));
+		session_enter(s, SMTP_READY);
+		session_resume(s);
+	}
+	transaction_finish(tx, why == RELAY_UNKNOWN ? PORTERO_OUTCOME_UNKNOWN
+						    : PORTERO_LOST, code);
+}
+
+void
+body_final_reply(struct transaction *tx, const struct smtp_reply *r,
+    bool accepted, bool alert)
+{
+	struct session *s = tx->session;
+	char said[256];
+
+	smtp_reply_summary(said, sizeof said, r);
+	if (s != NULL && s->state != SMTP_CLOSING) {
+		if (alert)
+			reply(s, REPLY_UPSTREAM_BROKEN);
+		else
+			smtp_reply_pass(&s->io.out, r);
+		session_enter(s, SMTP_READY);
+		session_resume(s);
+	}
+	transaction_finish(tx, accepted ? PORTERO_ACCEPTED : PORTERO_REFUSED,
+	    said);
+}

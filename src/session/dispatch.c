@@ -1,0 +1,283 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * One command line: what is allowed when is a table; the handlers of the
+ * commands that need no more than a few lines are here.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "session/session_private.h"
+#include "session/transaction.h"
+#include "smtp/received.h"
+
+/* clang-format off */
+#define IN(state)    (1u << (state))
+#define ANY          (~0u)
+#define AFTER_HELO   (IN(SMTP_READY) | IN(SMTP_IN_MAIL))
+
+enum needs { NEED_TLS = 1, NEED_LOGIN = 2, NO_ARGS = 4 };
+
+struct command {
+	unsigned states;         /* where it is allowed */
+	unsigned needs;
+	enum reply_name elsewhere; /* the reply where it is not */
+	void (*handler)(struct session *s, struct str args);
+};
+
+static void cmd_ehlo(struct session *s, struct str args);
+static void cmd_helo(struct session *s, struct str args);
+static void cmd_starttls(struct session *s, struct str args);
+static void cmd_rset(struct session *s, struct str args);
+static void cmd_noop(struct session *s, struct str args);
+static void cmd_vrfy(struct session *s, struct str args);
+static void cmd_help(struct session *s, struct str args);
+static void cmd_quit(struct session *s, struct str args);
+
+/* MAIL, RCPT and DATA are worked on in groups (group.c) and have no handler. */
+static const struct command commands[SMTP_NVERBS] = {
+	/* verb            allowed in       needs                   else it is            handler */
+	[SMTP_EHLO] =     { ANY,            0,                      0,                    cmd_ehlo },
+	[SMTP_HELO] =     { ANY,            0,                      0,                    cmd_helo },
+	[SMTP_STARTTLS] = { IN(SMTP_READY), NO_ARGS,                REPLY_HELO_FIRST,     cmd_starttls },
+	[SMTP_AUTH] =     { IN(SMTP_READY), 0,                      REPLY_HELO_FIRST,     cmd_auth },
+	[SMTP_MAIL] =     { AFTER_HELO,     NEED_TLS | NEED_LOGIN,  REPLY_HELO_FIRST,     NULL },
+	[SMTP_RCPT] =     { AFTER_HELO,     NEED_TLS | NEED_LOGIN,  REPLY_HELO_FIRST,     NULL },
+	[SMTP_DATA] =     { AFTER_HELO,     NEED_TLS | NEED_LOGIN,  REPLY_HELO_FIRST,     NULL },
+	[SMTP_RSET] =     { ANY,            NO_ARGS,                0,                    cmd_rset },
+	[SMTP_NOOP] =     { ANY,            0,                      0,                    cmd_noop },
+	[SMTP_VRFY] =     { AFTER_HELO,     NEED_TLS | NEED_LOGIN,  REPLY_HELO_FIRST,     cmd_vrfy },
+	[SMTP_HELP] =     { ANY,            0,                      0,                    cmd_help },
+	[SMTP_QUIT] =     { ANY,            NO_ARGS,                0,                    cmd_quit },
+};
+/* clang-format on */
+
+static void
+transaction_end(struct session *s)
+{
+	transaction_leave(&s->tx);
+	if (s->state == SMTP_IN_MAIL)
+		session_enter(s, SMTP_READY);
+}
+
+static bool
+helo_take(struct session *s, struct str args, bool esmtp)
+{
+	if (!smtp_helo_is_valid(args)) {
+		reply_error(s, REPLY_BAD_HELO);
+		return false;
+	}
+	/* RFC 5321 4.1.4: a later EHLO ends a transaction as RSET does. */
+	transaction_end(s);
+	s->esmtp = esmtp;
+	session_enter(s, SMTP_READY);
+	return true;
+}
+
+static void
+cmd_ehlo(struct session *s, struct str args)
+{
+	const struct session_worker *w = s->worker;
+	struct buf *out = &s->io.out;
+	struct upstream_state up;
+
+	if (!helo_take(s, args, true))
+		return;
+	shared_upstream_read(w->shared, &up, NULL);
+	buf_appendf(out, "250-%s\r\n250-PIPELINING\r\n", w->config->hostname);
+	buf_appendf(out, "250-SIZE %lld\r\n",
+	    (long long)transaction_max_size(s));
+	if (up.offer.extensions & SMTP_EXT_8BITMIME)
+		buf_appendf(out, "250-8BITMIME\r\n");
+	if (!session_is_tls(s))
+		buf_appendf(out, "250-STARTTLS\r\n");
+	else if (!session_is_logged_in(s))
+		buf_appendf(out, "250-AUTH PLAIN LOGIN\r\n");
+	buf_appendf(out, "250 ENHANCEDSTATUSCODES\r\n");
+	session_touch(s);
+}
+
+static void
+cmd_helo(struct session *s, struct str args)
+{
+	if (!helo_take(s, args, false))
+		return;
+	buf_appendf(&s->io.out, "250 %s\r\n", s->worker->config->hostname);
+	session_touch(s);
+}
+
+/* What came before TLS is forgotten: nothing learnt in clear survives. */
+static void
+cmd_starttls(struct session *s, struct str args)
+{
+	(void)args;
+	if (session_is_tls(s)) {
+		reply_error(s, REPLY_TLS_RUNNING);
+		return;
+	}
+	reply(s, REPLY_START_TLS);
+	session_enter(s, SMTP_GREETED);
+	s->esmtp = false;
+	s->wait = WAIT_TLS;
+}
+
+static void
+cmd_rset(struct session *s, struct str args)
+{
+	(void)args;
+	transaction_end(s);
+	reply(s, REPLY_RSET);
+}
+
+static void
+cmd_noop(struct session *s, struct str args)
+{
+	(void)args;
+	reply(s, REPLY_NOOP);
+}
+
+static void
+cmd_vrfy(struct session *s, struct str args)
+{
+	if (args.len == 0)
+		reply_fault(s, &(struct smtp_fault){ 501, "5.5.4",
+		    "An address is needed" });
+	else
+		reply(s, REPLY_VRFY);
+}
+
+static void
+cmd_help(struct session *s, struct str args)
+{
+	(void)args;
+	reply(s, REPLY_HELP);
+}
+
+static void
+cmd_quit(struct session *s, struct str args)
+{
+	(void)args;
+	transaction_end(s);
+	reply(s, REPLY_BYE);
+	session_finish(s, session_quit);
+}
+
+/* The longest line that is legal now. */
+static size_t
+line_max(const struct session *s, struct str input)
+{
+	if (s->state == SMTP_SASL)
+		return SMTP_SASL_LINE_MAX;
+	if (session_is_logged_in(s))
+		return SMTP_LINE_MAX;
+	if (input.len >= 4 && strncasecmp(input.ptr, "AUTH", 4) == 0)
+		return SMTP_SASL_LINE_MAX;
+	return SMTP_LINE_MAX_BEFORE_LOGIN;
+}
+
+/* May the command be worked on? Else the refusal is queued. */
+static bool
+is_allowed(struct session *s, enum smtp_verb verb, struct str args)
+{
+	const struct command *c = &commands[verb];
+
+	if ((c->needs & NEED_TLS) && !session_is_tls(s))
+		reply_error(s, REPLY_TLS_NEEDED);
+	else if (verb == SMTP_AUTH && !session_is_tls(s))
+		reply_error(s, REPLY_AUTH_IN_CLEAR);
+	else if (verb == SMTP_AUTH && session_is_logged_in(s))
+		reply_error(s, REPLY_AUTH_TWICE);
+	else if (verb == SMTP_STARTTLS && s->state == SMTP_IN_MAIL)
+		reply_error(s, REPLY_IN_TRANSACTION);
+	else if ((c->needs & NEED_LOGIN) && !session_is_logged_in(s))
+		reply_error(s, REPLY_LOGIN_NEEDED);
+	else if (!(c->states & IN(s->state)))
+		reply_error(s, c->elsewhere);
+	else if ((c->needs & NO_ARGS) && args.len > 0)
+		reply_error(s, REPLY_NO_ARGUMENTS);
+	else
+		return true;
+	return false;
+}
+
+static void
+command_run(struct session *s, enum smtp_verb verb, struct str args)
+{
+	switch (verb) {
+	case SMTP_UNKNOWN:
+		reply_error(s, REPLY_UNKNOWN_COMMAND);
+		return;
+	case SMTP_UNSUPPORTED:
+		reply_error(s, REPLY_UNSUPPORTED);
+		return;
+	case SMTP_FOREIGN:
+		reply(s, REPLY_UNKNOWN_COMMAND);
+		session_finish(s, "not smtp");
+		return;
+	default:
+		if (is_allowed(s, verb, args))
+			commands[verb].handler(s, args);
+	}
+}
+
+/* A line without its end: true if it is legal. */
+static bool
+line_find(struct session *s, struct str input, struct str *line, size_t *used)
+{
+	size_t max = line_max(s, input);
+	const char *lf = memchr(input.ptr, '\n',
+	    input.len < max ? input.len : max);
+
+	*used = 0;
+	if (lf == NULL) {
+		if (input.len < max)
+			return false;
+		/* The rest would be read as commands. */
+		reply(s, REPLY_LINE_TOO_LONG);
+		session_finish(s, "line too long");
+		return false;
+	}
+	*used = (size_t)(lf - input.ptr) + 1;
+	if (lf == input.ptr || lf[-1] != '\r') {
+		/* A sender that ends lines otherwise disagrees with us about
+		 * where they end: no further word. */
+		reply(s, REPLY_NOT_A_LINE);
+		session_finish(s, "bare newline");
+		return false;
+	}
+	*line = (struct str){ input.ptr, *used - 2 };
+	return true;
+}
+
+size_t
+session_command(struct session *s, struct str input)
+{
+	struct str line, args;
+	enum smtp_verb verb;
+	size_t used;
+
+	if (!line_find(s, input, &line, &used))
+		return used;
+	if (s->state == SMTP_SASL) {
+		auth_response(s, line);
+		return used;
+	}
+	verb = smtp_command_parse(line, &args);
+	if ((verb == SMTP_MAIL || verb == SMTP_RCPT || verb == SMTP_DATA) &&
+	    session_is_logged_in(s) && (AFTER_HELO & IN(s->state)))
+		return group_start(s, input);
+	command_run(s, verb, args);
+	/* RFC 3207: nothing may follow STARTTLS before the handshake. What
+	 * does was put there by somebody who must not speak inside TLS. */
+	if (s->wait == WAIT_TLS && used < input.len) {
+		struct log_line l;
+
+		session_log(s, &l, LOG_LEVEL_WARNING, "starttls");
+		log_adds(&l, "reason", "bytes behind STARTTLS");
+		log_adds(&l, "ip", s->peer);
+		log_end(&l);
+		session_die(s, "bytes behind starttls");
+	}
+	return used;
+}

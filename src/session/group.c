@@ -1,0 +1,744 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * MAIL, RCPT and DATA, in groups as they arrive (RFC 2920). All commands of a
+ * group that are here are parsed first; if nothing speaks against it, the
+ * policies are asked once for all and the upstream gets all in one write. As
+ * soon as something does, the group is worked on command by command, as if
+ * the client did not pipeline: the answers are the same by construction.
+ *
+ * A range is what is being worked on: the whole rest of a group, or one
+ * command of a split one. Its steps: check, ask, relay, replies in order.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "session/session_private.h"
+#include "session/transaction.h"
+#include "smtp/received.h"
+
+#define GROUP_MAX 1024
+
+struct item {
+	enum smtp_verb verb;
+	struct smtp_fault fault; /* code 0: none */
+	char *path;              /* owned */
+	int64_t size;
+	enum smtp_body body;
+};
+
+struct group {
+	size_t n;
+	size_t next; /* the oldest item without a reply */
+	size_t end;  /* of the range */
+	bool is_split;
+	struct item items[];
+};
+
+static void group_advance(struct session *s);
+static void range_ask(struct session *s);
+
+/* ---- collecting -------------------------------------------------------- */
+
+static void
+item_parse(struct item *item, enum smtp_verb verb, struct str args)
+{
+	struct smtp_mail mail;
+	struct smtp_rcpt rcpt;
+
+	item->verb = verb;
+	item->size = -1;
+	switch (verb) {
+	case SMTP_MAIL:
+		if (smtp_mail_parse(args, &mail, &item->fault) == -1)
+			return;
+		item->path = xstrndup(mail.path.ptr, mail.path.len);
+		item->size = mail.size;
+		item->body = mail.body;
+		break;
+	case SMTP_RCPT:
+		if (smtp_rcpt_parse(args, &rcpt, &item->fault) == -1)
+			return;
+		item->path = xstrndup(rcpt.path.ptr, rcpt.path.len);
+		break;
+	default:
+		if (args.len > 0)
+			item->fault = (struct smtp_fault){ 501, "5.5.4",
+				"DATA takes no argument" };
+	}
+}
+
+/* The next whole, legal line's verb; SMTP_UNKNOWN: none here. */
+static enum smtp_verb
+peek(struct str input, struct str *args, size_t *len)
+{
+	const char *lf = memchr(input.ptr, '\n',
+	    input.len < SMTP_LINE_MAX ? input.len : SMTP_LINE_MAX);
+
+	if (lf == NULL || lf == input.ptr || lf[-1] != '\r')
+		return SMTP_UNKNOWN;
+	*len = (size_t)(lf - input.ptr) + 1;
+	return smtp_command_parse((struct str){ input.ptr, *len - 2 }, args);
+}
+
+size_t
+group_start(struct session *s, struct str input)
+{
+	struct group *g = xcalloc(1, sizeof *g);
+	size_t used = 0, len;
+	enum smtp_verb verb;
+	struct str args;
+
+	for (size_t cap = 0; g->n < GROUP_MAX;) {
+		verb = peek((struct str){ input.ptr + used, input.len - used },
+		    &args, &len);
+		if (verb != SMTP_RCPT && verb != SMTP_DATA &&
+		    !(verb == SMTP_MAIL && g->n == 0))
+			break;
+		if (g->n == cap) {
+			cap = cap == 0 ? 4 : cap * 2;
+			g = xrealloc(g, sizeof *g + cap * sizeof g->items[0]);
+		}
+		memset(&g->items[g->n], 0, sizeof g->items[0]);
+		item_parse(&g->items[g->n++], verb, args);
+		used += len;
+		if (verb == SMTP_DATA || used == input.len)
+			break;
+	}
+	assert(g->n > 0); /* the caller saw the first command */
+	s->group = g;
+	group_advance(s);
+	return used;
+}
+
+void
+group_free(struct session *s)
+{
+	struct group *g = s->group;
+
+	if (g == NULL)
+		return;
+	for (size_t i = 0; i < g->n; i++)
+		free(g->items[i].path);
+	free(g);
+	s->group = NULL;
+}
+
+/* ---- replies of ours, one for the oldest item -------------------------- */
+
+static void
+item_done(struct session *s)
+{
+	s->group->next++;
+}
+
+static void
+item_refuse(struct session *s, enum reply_name name)
+{
+	reply(s, name);
+	item_done(s);
+}
+
+static void
+item_error(struct session *s, enum reply_name name)
+{
+	reply_error(s, name);
+	item_done(s);
+}
+
+static const char *
+stage_name(enum smtp_verb verb)
+{
+	return verb == SMTP_MAIL ? "mail" : verb == SMTP_RCPT ? "rcpt" : "data";
+}
+
+static void
+log_item_refusal(struct session *s, const char *said,
+    const struct judge_answer *a)
+{
+	const struct item *item = &s->group->items[s->group->next];
+	const struct refusal r = {
+		.stage = stage_name(item->verb),
+		.rcpt = item->verb == SMTP_RCPT ? item->path : NULL,
+		.reply = said,
+		.answer = a,
+	};
+
+	transaction_log_refusal(s, &r);
+}
+
+/* Refused for a reason that an operator would search. */
+static void
+item_refuse_logged(struct session *s, enum reply_name name)
+{
+	char code[16];
+
+	reply_code_text(name, code);
+	log_item_refusal(s, code, NULL);
+	item_refuse(s, name);
+}
+
+/* A transaction that cannot go on before its body. */
+static void
+transaction_drop(struct session *s)
+{
+	transaction_leave(&s->tx);
+	if (s->state == SMTP_IN_MAIL)
+		session_enter(s, SMTP_READY);
+}
+
+/* Refused DATA: if a body is already on its way nobody may read it as
+ * commands. */
+static void
+data_refused(struct session *s)
+{
+	transaction_drop(s);
+	s->data_refused = true;
+}
+
+/* ---- check ------------------------------------------------------------- */
+
+static size_t
+range_rcpts(const struct group *g)
+{
+	size_t n = 0;
+
+	for (size_t i = g->next; i < g->end; i++)
+		n += g->items[i].verb == SMTP_RCPT;
+	return n;
+}
+
+/* Nothing in the rest of the group needs a reply of ours: it may go at once. */
+static bool
+rest_is_plain(struct session *s)
+{
+	struct group *g = s->group;
+	size_t max = (size_t)s->worker->config->max_recipients;
+	size_t nrcpts = s->tx == NULL ? 0 : s->tx->naccepted;
+
+	for (size_t i = g->next; i < g->n; i++) {
+		const struct item *item = &g->items[i];
+		bool is_first = i == g->next && s->tx == NULL;
+
+		if (item->fault.code != 0 ||
+		    (item->verb == SMTP_MAIL) != is_first)
+			return false;
+		if (item->verb == SMTP_MAIL &&
+		    item->size > transaction_max_size(s))
+			return false;
+		nrcpts += item->verb == SMTP_RCPT;
+		if (item->verb == SMTP_DATA && nrcpts == 0)
+			return false;
+	}
+	return nrcpts <= max &&
+	    (s->tx == NULL || nrcpts <= s->tx->rcpt_left);
+}
+
+static bool
+mail_check(struct session *s, const struct item *item)
+{
+	int64_t max = transaction_max_size(s);
+
+	if (s->tx != NULL)
+		item_error(s, REPLY_NESTED_MAIL);
+	else if (item->size > max) {
+		log_item_refusal(s, "552 5.3.4", NULL);
+		reply_too_large(s, item->size, max);
+		item_done(s);
+	} else
+		return true;
+	return false;
+}
+
+static bool
+rcpt_check(struct session *s)
+{
+	struct transaction *tx = s->tx;
+
+	if (tx == NULL) {
+		item_error(s, REPLY_NEED_MAIL);
+		return false;
+	}
+	tx->ntried++;
+	if (tx->naccepted >= (size_t)s->worker->config->max_recipients) {
+		item_refuse_logged(s, REPLY_TOO_MANY_RCPTS);
+		return false;
+	}
+	if (tx->naccepted >= tx->rcpt_left) {
+		const struct judge_answer a = {
+			.plugin = STR("limit"),
+			.limit = STR("recipients"),
+			.reply = { .reason = str_of(tx->rcpt_reply.reason) },
+		};
+		char said[32];
+
+		snprintf(said, sizeof said, "%d %s", tx->rcpt_reply.code,
+		    tx->rcpt_reply.enhanced);
+		log_item_refusal(s, said, &a);
+		reply_kept(s, &tx->rcpt_reply);
+		item_done(s);
+		return false;
+	}
+	return true;
+}
+
+static bool
+data_check(struct session *s)
+{
+	if (s->tx == NULL)
+		item_error(s, REPLY_NEED_MAIL);
+	else if (s->tx->naccepted > 0)
+		return true;
+	else if (s->tx->ntried > 0)
+		item_refuse(s, REPLY_NO_RCPT);
+	else
+		item_error(s, REPLY_NEED_RCPT);
+	s->data_refused = true;
+	return false;
+}
+
+/* One command by itself; false: it has been answered. */
+static bool
+item_check(struct session *s)
+{
+	const struct item *item = &s->group->items[s->group->next];
+
+	if (item->fault.code != 0) {
+		reply_fault(s, &item->fault);
+		item_done(s);
+		return false;
+	}
+	switch (item->verb) {
+	case SMTP_MAIL:
+		return mail_check(s, item);
+	case SMTP_RCPT:
+		return rcpt_check(s);
+	default:
+		return data_check(s);
+	}
+}
+
+/* ---- relay ------------------------------------------------------------- */
+
+static void
+relay_item(struct session *s, const struct item *item)
+{
+	struct transaction *tx = s->tx;
+	const struct smtp_mail mail = {
+		.path = str_of(item->path),
+		.size = item->size,
+		.body = item->body,
+	};
+	const struct smtp_rcpt rcpt = { .path = str_of(item->path) };
+
+	switch (item->verb) {
+	case SMTP_MAIL:
+		tx->relay = relay_open(s->worker->pool, &group_callbacks, tx,
+		    s->sid);
+		relay_mail(tx->relay, &mail, SMTP_RECEIVED_MAX);
+		break;
+	case SMTP_RCPT:
+		relay_rcpt(tx->relay, &rcpt);
+		break;
+	default:
+		relay_data(tx->relay);
+	}
+}
+
+/* The upstream was lost while the client or a policy took its time. */
+static bool
+is_lost(struct session *s)
+{
+	struct group *g = s->group;
+	enum smtp_verb verb = g->items[g->next].verb;
+	enum reply_name name;
+
+	if (s->tx == NULL || !s->tx->is_refused || verb == SMTP_MAIL)
+		return false;
+	name = s->tx->refusal;
+	g->is_split = true;
+	item_refuse_logged(s, name);
+	transaction_drop(s);
+	s->data_refused |= verb == SMTP_DATA;
+	return true;
+}
+
+static void
+range_relay(struct session *s)
+{
+	struct group *g = s->group;
+
+	if (is_lost(s))
+		return;
+	for (size_t i = g->next; i < g->end; i++)
+		relay_item(s, &g->items[i]);
+	s->wait = WAIT_UPSTREAM;
+}
+
+/* Out of an event: nothing is awaited any more, so go on. */
+static void
+range_done(struct session *s)
+{
+	group_advance(s);
+	if (s->group == NULL)
+		session_resume(s);
+}
+
+static void
+pass(struct session *s, const struct smtp_reply *r, bool alert)
+{
+	if (alert)
+		reply(s, REPLY_UPSTREAM_BROKEN);
+	else
+		smtp_reply_pass(&s->io.out, r);
+	session_touch(s);
+	item_done(s);
+}
+
+static void
+log_upstream_refusal(struct session *s, const struct smtp_reply *r)
+{
+	char said[256];
+
+	smtp_reply_summary(said, sizeof said, r);
+	log_item_refusal(s, said, NULL);
+}
+
+static void
+mail_answered(struct session *s, const struct smtp_reply *r, bool accepted,
+    bool alert)
+{
+	pass(s, r, alert);
+	if (accepted) {
+		session_enter(s, SMTP_IN_MAIL);
+		return;
+	}
+	/* The rest is answered as to a client that did not pipeline. */
+	transaction_drop(s);
+	s->group->is_split = true;
+	s->wait = WAIT_NOBODY;
+}
+
+static void
+data_answered(struct session *s, const struct smtp_reply *r, bool accepted,
+    bool alert)
+{
+	struct transaction *tx = s->tx;
+
+	if (tx->naccepted == 0) {
+		/* RFC 2920 3.1: even a 354 is of no use without recipients. */
+		item_refuse(s, REPLY_NO_RCPT);
+		data_refused(s);
+		return;
+	}
+	pass(s, r, alert);
+	if (!accepted) {
+		data_refused(s);
+		return;
+	}
+	session_enter(s, SMTP_IN_DATA);
+	body_start(tx);
+}
+
+static void
+on_reply(void *owner, enum relay_step step, const struct smtp_reply *r,
+    bool accepted, bool alert)
+{
+	struct transaction *tx = owner;
+	struct session *s = tx->session;
+	struct item *item;
+
+	if (step == RELAY_DOT) {
+		body_final_reply(tx, r, accepted, alert);
+		return;
+	}
+	/* Before the dot a transaction without session does not live. */
+	if (s->state == SMTP_CLOSING)
+		return;
+	item = &s->group->items[s->group->next];
+	if (!accepted && (step != RELAY_DATA || tx->naccepted > 0))
+		log_upstream_refusal(s, r);
+	switch (step) {
+	case RELAY_MAIL:
+		mail_answered(s, r, accepted, alert);
+		break;
+	case RELAY_RCPT:
+		if (!s->group->is_split)
+			tx->ntried++;
+		if (accepted)
+			transaction_add_recipient(tx, item->path);
+		pass(s, r, alert);
+		break;
+	default:
+		data_answered(s, r, accepted, alert);
+	}
+	if (s->group->next == s->group->end)
+		s->wait = WAIT_NOBODY;
+	if (s->wait == WAIT_NOBODY)
+		range_done(s);
+}
+
+enum reply_name
+failure_reply(enum relay_failure why)
+{
+	static const enum reply_name names[] = {
+		[RELAY_AWAY] = REPLY_UPSTREAM_AWAY,
+		[RELAY_LOST] = REPLY_UPSTREAM_LOST,
+		[RELAY_UNKNOWN] = REPLY_UPSTREAM_UNKNOWN,
+		[RELAY_TLS] = REPLY_UPSTREAM_TLS,
+		[RELAY_BROKEN] = REPLY_UPSTREAM_BROKEN,
+	};
+
+	return names[why];
+}
+
+static void
+on_failure(void *owner, enum relay_failure why, const char *detail)
+{
+	struct transaction *tx = owner;
+	struct session *s = tx->session;
+	enum reply_name name = failure_reply(why);
+
+	(void)detail;
+	if (tx->has_data) {
+		body_failed(tx, why);
+		return;
+	}
+	relay_close(&tx->relay);
+	tx->is_refused = true;
+	tx->refusal = name;
+	/* Else the next command learns of it. */
+	if (s->wait != WAIT_UPSTREAM || s->state == SMTP_CLOSING)
+		return;
+	s->wait = WAIT_NOBODY;
+	if (s->group->items[s->group->next].verb == SMTP_MAIL) {
+		s->group->is_split = true;
+		item_refuse_logged(s, name);
+		transaction_drop(s);
+	}
+	range_done(s);
+}
+
+static void
+on_room(void *owner)
+{
+	struct transaction *tx = owner;
+
+	if (tx->session != NULL && tx->session->wait == WAIT_ROOM)
+		session_resume(tx->session);
+}
+
+const struct relay_callbacks group_callbacks = {
+	.on_reply = on_reply,
+	.on_room = on_room,
+	.on_failure = on_failure,
+};
+
+/* ---- ask --------------------------------------------------------------- */
+
+static uint32_t
+range_stages(const struct session *s)
+{
+	const struct group *g = s->group;
+	uint32_t stages = 0;
+
+	for (size_t i = g->next; i < g->end; i++) {
+		switch (g->items[i].verb) {
+		case SMTP_MAIL:
+			stages |= PORTERO_MAIL;
+			break;
+		case SMTP_RCPT:
+			if ((stages & PORTERO_MAIL) ||
+			    (s->tx->wants & PORTERO_RCPT))
+				stages |= PORTERO_RCPT;
+			break;
+		default:
+			if ((stages & PORTERO_MAIL) ||
+			    (s->tx->wants & PORTERO_DATA))
+				stages |= PORTERO_DATA;
+		}
+	}
+	return stages;
+}
+
+/* What the answer to MAIL tells for the rest of the transaction. */
+static void
+answer_keep(struct transaction *tx, const struct judge_answer *a,
+    uint32_t stages)
+{
+	if (stages & PORTERO_MAIL) {
+		tx->wants = a->wants;
+		tx->rcpt_left = a->rcpt_left;
+		kept_reply_set(&tx->rcpt_reply, &a->rcpt_reply);
+		if (a->max_size > 0 && a->max_size < tx->max_size) {
+			tx->max_size = a->max_size;
+			kept_reply_set(&tx->max_size_reply, &a->max_size_reply);
+		}
+	}
+	if (stages & PORTERO_DATA)
+		tx->reserved_bytes = a->reserved_bytes;
+}
+
+/* One command was refused by policy, or nobody could tell. */
+static void
+item_denied(struct session *s, const struct judge_answer *a)
+{
+	enum smtp_verb verb = s->group->items[s->group->next].verb;
+	char said[32];
+
+	if (a == NULL || a->reply.code == 0) {
+		item_refuse_logged(s, REPLY_POLICY_LATER);
+	} else {
+		snprintf(said, sizeof said, "%d %.*s", a->reply.code,
+		    (int)a->reply.enhanced.len, a->reply.enhanced.ptr);
+		log_item_refusal(s, said, a);
+		reply_answer(s, &a->reply);
+		item_done(s);
+	}
+	if (verb == SMTP_MAIL)
+		transaction_drop(s);
+	else if (verb == SMTP_DATA)
+		data_refused(s);
+}
+
+static void
+on_owned(struct session *s)
+{
+	if (s->state == SMTP_CLOSING)
+		return;
+	range_ask(s);
+	if (s->wait == WAIT_NOBODY)
+		range_done(s);
+}
+
+/* Several commands at once did not fit: nothing was taken; find out command by
+ * command whose refusal it is. */
+static void
+range_split(struct session *s, uint32_t stages)
+{
+	s->group->is_split = true;
+	if (!(stages & PORTERO_MAIL))
+		return;
+	transaction_leave(&s->tx);
+	s->ntransactions--;
+}
+
+static void
+range_judged(struct session *s, const struct judge_answer *a)
+{
+	struct group *g = s->group;
+	uint32_t stages = range_stages(s);
+
+	if (a != NULL && a->needs_owned && !s->tx->owned_asked) {
+		s->worker->needs_owned = true;
+		range_ask(s);
+		return;
+	}
+	if (a == NULL || a->verdict != PORTERO_NEXT) {
+		if (!g->is_split && a != NULL && a->stage != PORTERO_MAIL) {
+			range_split(s, stages);
+			return;
+		}
+		g->is_split = true;
+		item_denied(s, a);
+		return;
+	}
+	answer_keep(s->tx, a, stages);
+	if (!g->is_split && !(stages & PORTERO_DATA) &&
+	    s->tx->naccepted + range_rcpts(g) > s->tx->rcpt_left)
+		range_split(s, stages);
+	else
+		range_relay(s);
+}
+
+static void
+on_judged(struct session *s, const struct judge_answer *a)
+{
+	if (s->state == SMTP_CLOSING)
+		return;
+	range_judged(s, a);
+	if (s->wait == WAIT_NOBODY)
+		range_done(s);
+}
+
+static bool
+directory_must_be_asked(const struct session *s, uint32_t stages)
+{
+	return s->worker->needs_owned && (stages & PORTERO_MAIL) &&
+	    !s->tx->owned_asked;
+}
+
+static void
+range_ask(struct session *s)
+{
+	struct group *g = s->group;
+	uint32_t stages = range_stages(s);
+	struct str *rcpts;
+	size_t n = 0;
+	int ret;
+
+	if (stages == 0 || !s->worker->has_policies) {
+		range_relay(s);
+		return;
+	}
+	if (directory_must_be_asked(s, stages)) {
+		if (owns_ask(s, on_owned) == 0)
+			return;
+		s->tx->owned_asked = true; /* UNKNOWN */
+	}
+	rcpts = xcalloc(g->end - g->next + 1, sizeof *rcpts);
+	for (size_t i = g->next; i < g->end; i++)
+		if (g->items[i].verb == SMTP_RCPT)
+			rcpts[n++] = str_of(g->items[i].path);
+	ret = judge_ask(s, stages, rcpts, n, on_judged);
+	free(rcpts);
+	if (ret == -1) {
+		g->is_split = true;
+		item_denied(s, NULL);
+	}
+}
+
+static void
+mail_begin(struct session *s, const struct item *item)
+{
+	struct transaction *tx = transaction_new(s);
+
+	tx->reverse_path = xstrdup(item->path);
+	tx->declared_size = item->size;
+	tx->body = item->body;
+}
+
+static void
+range_start(struct session *s)
+{
+	struct group *g = s->group;
+	const struct item *item = &g->items[g->next];
+
+	if (g->is_split && !item_check(s))
+		return;
+	if (is_lost(s))
+		return;
+	if (item->verb == SMTP_MAIL)
+		mail_begin(s, item);
+	range_ask(s);
+}
+
+static void
+group_advance(struct session *s)
+{
+	struct group *g = s->group;
+
+	while (g->next < g->n && s->wait == WAIT_NOBODY &&
+	    s->state != SMTP_CLOSING && !s->is_dead) {
+		if (g->n - g->next == 1 || !rest_is_plain(s))
+			g->is_split = true;
+		g->end = g->is_split ? g->next + 1 : g->n;
+		range_start(s);
+	}
+	if (g->next == g->n || s->state == SMTP_CLOSING)
+		group_free(s);
+}

@@ -1,0 +1,213 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Asking the policy pool about a transaction. A question that may take opens
+ * its entry in the ledger first; settles that are owed ride along.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "session/session_private.h"
+#include "session/transaction.h"
+
+#define TAKES (PORTERO_DATA | PORTERO_END)
+
+struct judging {
+	struct session_worker *worker;
+	struct session *session;
+	judge_answered *answered;
+	uint32_t stages;
+};
+
+static int64_t
+bytes_asked(const struct transaction *tx)
+{
+	return tx->declared_size > 0 ? tx->declared_size : 0;
+}
+
+/* The take's entry; false: there is no room for one. */
+static bool
+take_open(struct session *s, size_t nmore)
+{
+	struct transaction *tx = s->tx;
+	struct settle settle = {
+		.id = str_of(s->user),
+		.class_name = str_of(s->class_name),
+		.domain = str_of(s->domain),
+		.actual = {
+			[PORTERO_MESSAGES] = 1,
+			[PORTERO_RECIPIENTS] = (int64_t)(tx->naccepted + nmore),
+			[PORTERO_BYTES] = bytes_asked(tx),
+		},
+	};
+
+	if (tx->take != NULL)
+		return true;
+	memcpy(settle.txid, tx->txid, sizeof settle.txid);
+	tx->take = ledger_open(s->worker->ledger, &settle);
+	return tx->take != NULL;
+}
+
+/* Nothing of this take stands, or we cannot know: then it is given back. */
+static void
+take_undo(struct session *s, bool surely_not_done)
+{
+	static const int64_t none[PORTERO_NUNITS];
+	struct transaction *tx = s->tx;
+
+	if (surely_not_done)
+		ledger_drop(&tx->take);
+	else
+		ledger_settle(s->worker->ledger, &tx->take, PORTERO_LOST, none);
+	/* The id is spent: a settle stands behind it. */
+	id_random(tx->txid, sizeof tx->txid);
+}
+
+static void
+on_judge_answer(void *owner, uint64_t id, const uint8_t *record, size_t len)
+{
+	struct judging *j = owner;
+	struct session *s = j->session;
+	struct judge_answer a = { 0 };
+	bool good = record != NULL && judge_answer_decode(record, len, &a) == 0;
+
+	ledger_answered(j->worker->ledger, id, good ? a.nsettled : 0);
+	if (s != NULL) {
+		s->question_id = 0;
+		s->judging = NULL;
+		s->wait = WAIT_NOBODY;
+		if (!good || a.verdict != PORTERO_NEXT)
+			worker_count(j->worker, COUNTER_POLICY_DEFERRED,
+			    !good || a.verdict != PORTERO_DENY);
+		if (j->stages & PORTERO_DATA) {
+			if (!good || a.verdict != PORTERO_NEXT)
+				take_undo(s, good && a.verdict == PORTERO_DENY);
+			else if (!a.taken)
+				ledger_drop(&s->tx->take);
+		}
+		j->answered(s, good ? &a : NULL);
+	}
+	free(j);
+}
+
+/* The session goes away; the answer, if it comes, still tells of settles. */
+void
+judge_forget(struct session *s)
+{
+	if (s->judging != NULL)
+		s->judging->session = NULL;
+	s->judging = NULL;
+	s->question_id = 0;
+}
+
+static size_t
+encode(struct session *s, const struct record_header *h, uint32_t stages,
+    const struct str *more, size_t nmore, uint8_t *to, size_t size)
+{
+	struct transaction *tx = s->tx;
+	struct settle settles[SETTLES_MAX];
+	size_t n = tx->naccepted + nmore, len;
+	struct str *recipients = xcalloc(n + 1, sizeof *recipients);
+	struct judge_question q = {
+		.stages = stages,
+		.sequence = stages & PORTERO_END ? 1 : 0,
+		.identity = { s->identity, s->identity_len },
+		.session_id = str_of(s->sid),
+		.listener = str_of(s->listen->title),
+		.client_address = str_of(s->peer),
+		.reverse_path = str_of(tx->reverse_path),
+		.declared_size = tx->declared_size,
+		.message_size = stages & PORTERO_END ? (int64_t)tx->dots.size
+						     : -1,
+		.sender_owned = tx->sender_owned,
+		.owned_asked = tx->owned_asked,
+		.naccepted = (uint32_t)tx->naccepted,
+		.first_new = (uint32_t)tx->naccepted,
+		.nrecipients = (uint32_t)n,
+		.recipients = recipients,
+		.nsettles = ledger_ride(s->worker->ledger, settles),
+		.settles = settles,
+	};
+
+	memcpy(q.txid, tx->txid, sizeof q.txid);
+	for (size_t i = 0; i < tx->naccepted; i++)
+		recipients[i] = str_of(tx->recipients[i]);
+	for (size_t i = 0; i < nmore; i++)
+		recipients[tx->naccepted + i] = more[i];
+	len = judge_question_encode(to, size, h, &q);
+	free(recipients);
+	return len;
+}
+
+int
+judge_ask(struct session *s, uint32_t stages, const struct str *more,
+    size_t nmore, judge_answered *answered)
+{
+	static uint8_t record[RECORD_MAX];
+	struct session_worker *w = s->worker;
+	struct record_header h = questions_header(w->questions, POOL_POLICY);
+	struct judging *j;
+	size_t len;
+
+	if ((stages & PORTERO_DATA) && !take_open(s, nmore))
+		return -1;
+	j = xcalloc(1, sizeof *j);
+	j->worker = w;
+	j->session = s;
+	j->answered = answered;
+	j->stages = stages;
+	len = encode(s, &h, stages, more, nmore, record, sizeof record);
+	s->question_id = questions_send(w->questions, POOL_POLICY, record, len,
+	    on_judge_answer, j);
+	ledger_rode(w->ledger, s->question_id);
+	if (s->question_id == 0) {
+		free(j);
+		worker_count(w, COUNTER_POLICY_DEFERRED, 1);
+		if (stages & PORTERO_DATA)
+			take_undo(s, true);
+		return -1;
+	}
+	s->judging = j;
+	s->wait = WAIT_POLICY;
+	return 0;
+}
+
+static void
+on_owns_answer(void *owner, uint64_t id, const uint8_t *record, size_t len)
+{
+	struct session *s = owner;
+	struct owns_answer a = { 0 };
+
+	(void)id;
+	s->question_id = 0;
+	s->wait = WAIT_NOBODY;
+	if (record == NULL || owns_answer_decode(record, len, &a) == -1)
+		a.owned = PORTERO_OWNED_UNKNOWN;
+	s->tx->sender_owned = a.owned;
+	s->tx->owned_asked = true;
+	s->owns_asked(s);
+}
+
+int
+owns_ask(struct session *s, void (*asked)(struct session *s))
+{
+	struct questions *q = s->worker->questions;
+	struct record_header h = questions_header(q, POOL_AUTH);
+	uint8_t record[IDENTITY_MAX + 1024];
+	const struct owns_question ask = {
+		.identity = { s->identity, s->identity_len },
+		.address = str_of(s->tx->reverse_path),
+		.session_id = str_of(s->sid),
+	};
+	size_t len = owns_question_encode(record, sizeof record, &h, &ask);
+
+	s->owns_asked = asked;
+	s->question_id = questions_send(q, POOL_AUTH, record, len,
+	    on_owns_answer, s);
+	if (s->question_id == 0)
+		return -1;
+	s->wait = WAIT_POLICY;
+	return 0;
+}

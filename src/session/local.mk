@@ -1,0 +1,15 @@
+libportero_a_SOURCES += \
+	src/session/auth.c \
+	src/session/body.c \
+	src/session/dispatch.c \
+	src/session/group.c \
+	src/session/judge.c \
+	src/session/ledger.c src/session/ledger.h \
+	src/session/questions.c src/session/questions.h \
+	src/session/replies.c src/session/replies.h \
+	src/session/session.c src/session/session.h \
+	src/session/session_io.c src/session/session_io.h \
+	src/session/session_private.h \
+	src/session/tls.c src/session/tls.h \
+	src/session/transaction.c src/session/transaction.h \
+	src/session/worker.c src/session/worker.h

@@ -1,0 +1,543 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Life of a session: its events, its deadline, its input, its end. What the
+ * commands mean is in dispatch.c, auth.c, group.c and body.c.
+ */
+#include "session/session.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "session/session_private.h"
+#include "session/tls.h"
+#include "session/transaction.h"
+
+/* Reads of one session in one loop turn, so that others get theirs. */
+#define READS_PER_TURN 8
+/* For the client to take the last reply. */
+#define CLOSING_MS 10000
+#define LINGER_MS 2000
+
+const char session_quit[] = "quit";
+
+static void on_io(evutil_socket_t fd, short what, void *arg);
+static void on_timer(evutil_socket_t fd, short what, void *arg);
+static void session_input(struct session *s, const char *data, size_t len);
+
+static void
+session_greet(struct session *s)
+{
+	struct buf *out = &s->io.out;
+
+	if (s->worker->draining) {
+		reply(s, REPLY_SHUTTING_DOWN);
+		session_finish(s, "drain");
+		return;
+	}
+	buf_appendf(out, "220 %s ESMTP [%s]\r\n", s->worker->config->hostname,
+	    s->sid);
+	session_enter(s, SMTP_GREETED);
+	session_touch(s);
+}
+
+void
+session_open(struct session_worker *w, int fd,
+    const struct config_listen *listen, const struct sockaddr *peer)
+{
+	struct session *s = xcalloc(1, sizeof *s);
+	socklen_t len = peer->sa_family == AF_INET6
+	    ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+
+	s->worker = w;
+	s->listen = listen;
+	id_session(s->sid);
+	if (getnameinfo(peer, len, s->peer, sizeof s->peer, NULL, 0,
+	    NI_NUMERICHOST) != 0)
+		s->peer[0] = '\0';
+	if (strncmp(s->peer, "::ffff:", 7) == 0 && strchr(s->peer, '.') != NULL)
+		memmove(s->peer, s->peer + 7, strlen(s->peer + 7) + 1);
+	s->opened_ms = worker_now_ms(w);
+	s->login_deadline_ms = s->opened_ms + w->config->login_timeout_ms;
+	s->timer = evtimer_new(w->base, on_timer, s);
+	assert(s->timer != NULL);
+	session_io_open(&s->io, w->base, fd, on_io, s);
+	TAILQ_INSERT_TAIL(&w->sessions, s, entry);
+	w->nsessions++;
+	if (w->nsessions > w->peak_sessions)
+		w->peak_sessions = w->nsessions;
+	worker_count(w, COUNTER_SESSIONS, 1);
+	worker_count(w, COUNTER_CONNECTIONS, 1);
+	session_set_deadline(s, w->config->login_timeout_ms);
+	/* TLS state is made with the client's first bytes, not before. */
+	if (listen->tls == CONFIG_TLS_STARTTLS)
+		session_greet(s);
+}
+
+static void
+log_session_end(struct session *s)
+{
+	struct log_line l;
+
+	session_log(s, &l, LOG_LEVEL_INFO, "session");
+	log_adds(&l, "end", s->ended);
+	log_adds(&l, "user", s->user == NULL ? "-" : s->user);
+	log_adds(&l, "ip", s->peer);
+	log_adds(&l, "listener", s->listen->title);
+	if (session_is_tls(s) && s->io.handshaken)
+		log_adds(&l, "tls", SSL_get_version(s->io.ssl));
+	if (s->io.why[0] != '\0')
+		log_adds(&l, "why", s->io.why);
+	log_addn(&l, "messages", s->nmessages);
+	log_addn(&l, "ms", worker_now_ms(s->worker) - s->opened_ms);
+	log_end(&l);
+}
+
+static void
+session_free(struct session *s)
+{
+	struct session_worker *w = s->worker;
+
+	log_session_end(s);
+	if (s->judging != NULL)
+		judge_forget(s);
+	else if (s->question_id != 0)
+		questions_forget(w->questions, s->question_id);
+	transaction_leave(&s->tx);
+	group_free(s);
+	auth_forget(s);
+	if (s->user != NULL)
+		worker_uncount(w, COUNTER_SESSIONS_LOGGED_IN);
+	worker_uncount(w, COUNTER_SESSIONS);
+	TAILQ_REMOVE(&w->sessions, s, entry);
+	w->nsessions--;
+	event_free(s->timer);
+	session_io_close(&s->io);
+	buf_wipe(&s->in);
+	free(s->user);
+	free(s->class_name);
+	free(s->domain);
+	free(s->identity);
+	free(s);
+}
+
+void
+session_enter(struct session *s, enum smtp_state state)
+{
+	static const char *const names[] = { "connected", "greeted", "ready",
+		"sasl", "mail", "data", "closing" };
+	struct log_line l;
+
+	if (log_wants(LOG_LEVEL_DEBUG)) {
+		session_log(s, &l, LOG_LEVEL_DEBUG, "state");
+		log_addf(&l, "change", "%s -> %s", names[s->state], names[state]);
+		log_end(&l);
+	}
+	s->state = (uint8_t)state;
+}
+
+void
+session_touch(struct session *s)
+{
+	if (s->is_dirty)
+		return;
+	s->is_dirty = true;
+	TAILQ_INSERT_TAIL(&s->worker->dirty, s, dirty_entry);
+}
+
+void
+session_finish(struct session *s, const char *why)
+{
+	if (s->state == SMTP_CLOSING)
+		return;
+	s->ended = why;
+	s->wait = WAIT_NOBODY;
+	session_enter(s, SMTP_CLOSING);
+	session_set_deadline(s, CLOSING_MS);
+	session_touch(s);
+}
+
+void
+session_die(struct session *s, const char *why)
+{
+	if (s->is_dead)
+		return;
+	if (s->ended == NULL)
+		s->ended = why;
+	s->is_dead = true;
+	session_touch(s);
+}
+
+bool
+session_is_tls(const struct session *s)
+{
+	return s->io.ssl != NULL;
+}
+
+bool
+session_is_logged_in(const struct session *s)
+{
+	return s->user != NULL;
+}
+
+void
+session_log(struct session *s, struct log_line *l, enum log_level level,
+    const char *event)
+{
+	log_begin(l, level, event);
+	log_adds(l, "s", s->sid);
+	if (s->tx != NULL)
+		log_addn(l, "t", s->ntransactions);
+}
+
+/* Only ever arms the timer earlier; a later deadline is found when it fires,
+ * so that ordinary traffic costs no timer work. */
+void
+session_set_deadline(struct session *s, int64_t ms_from_now)
+{
+	int64_t now = worker_now_ms(s->worker);
+	int64_t was = s->deadline_ms;
+	struct timeval tv;
+
+	s->deadline_ms = now + ms_from_now;
+	if (!session_is_logged_in(s) && s->deadline_ms > s->login_deadline_ms)
+		s->deadline_ms = s->login_deadline_ms;
+	if (was != 0 && s->deadline_ms >= was &&
+	    evtimer_pending(s->timer, NULL))
+		return;
+	ms_from_now = s->deadline_ms - now;
+	if (ms_from_now < 1)
+		ms_from_now = 1;
+	tv.tv_sec = ms_from_now / 1000;
+	tv.tv_usec = ms_from_now % 1000 * 1000;
+	evtimer_add(s->timer, &tv);
+}
+
+static void
+session_expire(struct session *s)
+{
+	if (s->state == SMTP_CONNECTED || s->state == SMTP_CLOSING) {
+		session_die(s, "timeout");
+		return;
+	}
+	/* In a body a reply would be read as the answer to it: close. The
+	 * upstream never sees the end of data. */
+	if (s->state != SMTP_IN_DATA)
+		reply(s, session_is_logged_in(s) ? REPLY_TIMEOUT
+						 : REPLY_TIMEOUT_LOGIN);
+	session_finish(s, "timeout");
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct session *s = arg;
+	int64_t left = s->deadline_ms - clock_mono_ms();
+
+	(void)fd;
+	(void)what;
+	if (s->is_dead)
+		return;
+	if (left > 0) {
+		const struct timeval tv = { .tv_sec = left / 1000,
+			.tv_usec = left % 1000 * 1000 };
+
+		evtimer_add(s->timer, &tv);
+		return;
+	}
+	if (s->wait == WAIT_DELAY) {
+		auth_delay_over(s);
+		return;
+	}
+	/* Others have deadlines of their own; the client's starts again when
+	 * they have answered. Before login nothing extends the time. */
+	if (s->wait != WAIT_NOBODY && session_is_logged_in(s) &&
+	    s->state != SMTP_CLOSING) {
+		session_set_deadline(s, s->worker->config->idle_timeout_ms);
+		return;
+	}
+	session_expire(s);
+}
+
+/* 16, 3, 1: the first octets of a TLS record with a handshake. */
+static bool
+is_tls_record(const char *data, size_t len)
+{
+	return len >= 3 && data[0] == 0x16 && data[1] == 0x03;
+}
+
+static bool
+session_handshake(struct session *s)
+{
+	switch (session_io_handshake(&s->io)) {
+	case SESSION_IO_OK:
+		break;
+	case SESSION_IO_AGAIN:
+		return false;
+	default:
+		worker_count(s->worker, COUNTER_TLS_FAILED, 1);
+		session_die(s, "tls");
+		return false;
+	}
+	if (s->state == SMTP_CONNECTED)
+		session_greet(s);
+	return true;
+}
+
+static void
+session_read(struct session *s)
+{
+	struct session_worker *w = s->worker;
+	size_t len;
+
+	for (int i = 0; i < READS_PER_TURN; i++) {
+		switch (session_io_read(&s->io, w->buffer, sizeof w->buffer,
+		    &len)) {
+		case SESSION_IO_OK:
+			break;
+		case SESSION_IO_AGAIN:
+			return;
+		case SESSION_IO_EOF:
+			session_die(s, "closed by client");
+			return;
+		case SESSION_IO_ERROR:
+			session_die(s, "broken connection");
+			return;
+		}
+		session_input(s, w->buffer, len);
+		/* What was read before login may have been a password. */
+		if (!session_is_logged_in(s) || s->state == SMTP_SASL)
+			explicit_bzero(w->buffer, len);
+		if (s->is_dead || s->state == SMTP_CLOSING ||
+		    s->wait != WAIT_NOBODY || !session_io_has_pending(&s->io))
+			return;
+	}
+	/* TLS holds more and the descriptor may stay silent: come again. */
+	event_active(s->io.read_event, EV_READ, 0);
+}
+
+/* The last reply is out and our side closed: what the client still sends is
+ * read and dropped, since closing over it would reset the connection and could
+ * take the reply away from it. */
+static void
+session_linger(struct session *s)
+{
+	struct session_worker *w = s->worker;
+	ssize_t n;
+
+	do
+		n = recv(s->io.fd, w->buffer, sizeof w->buffer, MSG_DONTWAIT);
+	while (n > 0);
+	if (n == 0 || errno != EAGAIN)
+		session_die(s, "closed");
+}
+
+static void
+session_close_politely(struct session *s)
+{
+	session_io_shutdown(&s->io);
+	if (buf_len(&s->in) == 0 && s->ended == session_quit) {
+		session_die(s, s->ended);
+		return;
+	}
+	s->is_lingering = true;
+	session_set_deadline(s, LINGER_MS);
+	session_io_want_read(&s->io, true);
+}
+
+static void
+on_io(evutil_socket_t fd, short what, void *arg)
+{
+	struct session *s = arg;
+
+	(void)fd;
+	if (s->is_dead)
+		return;
+	if (s->is_lingering) {
+		session_linger(s);
+		return;
+	}
+	session_touch(s); /* output that was blocked goes on, too */
+	if (s->io.ssl == NULL && s->listen->tls == CONFIG_TLS_IMPLICIT)
+		session_io_start_tls(&s->io, tls_server_context(s->worker->tls));
+	if (s->io.ssl != NULL && !s->io.handshaken && !session_handshake(s))
+		return;
+	if (!(what & EV_READ))
+		return;
+	if (s->state == SMTP_CLOSING || s->wait != WAIT_NOBODY) {
+		/* Not now: what arrives stays in the kernel. */
+		session_io_want_read(&s->io, false);
+		return;
+	}
+	session_read(s);
+}
+
+/* Takes what can be taken of it; returns the bytes used. */
+static size_t
+session_take(struct session *s, struct str input)
+{
+	size_t used = 0, n;
+
+	while (used < input.len && !s->is_dead && s->state != SMTP_CLOSING &&
+	    s->wait == WAIT_NOBODY) {
+		struct str rest = { input.ptr + used, input.len - used };
+
+		if (s->data_refused)
+			break;
+		n = s->state == SMTP_IN_DATA ? session_body(s, rest)
+					     : session_command(s, rest);
+		if (n == 0)
+			break;
+		used += n;
+	}
+	return used;
+}
+
+static void
+session_input(struct session *s, const char *data, size_t len)
+{
+	size_t used;
+
+	if (s->state == SMTP_GREETED && !session_is_tls(s) &&
+	    is_tls_record(data, len)) {
+		/* TLS from the first byte on the STARTTLS port. */
+		session_die(s, "tls on a starttls port");
+		return;
+	}
+	if (buf_len(&s->in) > 0) {
+		buf_append(&s->in, data, len);
+		used = session_take(s,
+		    (struct str){ buf_data(&s->in), buf_len(&s->in) });
+		if (!session_is_logged_in(s) && used == buf_len(&s->in))
+			buf_wipe(&s->in);
+		else
+			buf_consume(&s->in, used);
+	} else {
+		used = session_take(s, (struct str){ data, len });
+		if (used < len)
+			buf_append(&s->in, data + used, len - used);
+	}
+	session_set_deadline(s, s->state == SMTP_IN_DATA
+	    ? s->worker->config->data_timeout_ms
+	    : s->worker->config->idle_timeout_ms);
+}
+
+void
+session_resume(struct session *s)
+{
+	if (s->state != SMTP_CLOSING)
+		s->wait = WAIT_NOBODY;
+	s->is_resumed = true;
+	session_touch(s);
+}
+
+/* Did the client say more before it could know our last reply? */
+static bool
+has_input(const struct session *s)
+{
+	char byte;
+
+	return buf_len(&s->in) > 0 || session_io_has_pending(&s->io) ||
+	    recv(s->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/* The wait is over: first what is already here, then the descriptor. */
+static void
+session_go_on(struct session *s)
+{
+	size_t used;
+
+	if (s->wait == WAIT_TLS && buf_len(&s->io.out) == 0) {
+		s->wait = WAIT_NOBODY;
+		session_io_start_tls(&s->io, tls_server_context(s->worker->tls));
+	}
+	if (s->data_refused) {
+		s->data_refused = false;
+		if (has_input(s))
+			session_finish(s, "data behind a refused DATA");
+	}
+	while (buf_len(&s->in) > 0 && s->wait == WAIT_NOBODY && !s->is_dead &&
+	    s->state != SMTP_CLOSING) {
+		used = session_take(s,
+		    (struct str){ buf_data(&s->in), buf_len(&s->in) });
+		if (used == 0)
+			break;
+		buf_consume(&s->in, used);
+	}
+	if (s->wait != WAIT_NOBODY || s->is_dead || s->state == SMTP_CLOSING)
+		return;
+	if (!s->io.reading) {
+		session_io_want_read(&s->io, true);
+		session_set_deadline(s, s->state == SMTP_IN_DATA
+		    ? s->worker->config->data_timeout_ms
+		    : s->worker->config->idle_timeout_ms);
+	}
+	/* Only now: a record of which a part has arrived counts as pending. */
+	if (s->is_resumed && session_io_has_pending(&s->io))
+		event_active(s->io.read_event, EV_READ, 0);
+	s->is_resumed = false;
+}
+
+static bool
+is_idle(const struct session *s)
+{
+	return s->wait == WAIT_NOBODY && s->tx == NULL && s->group == NULL &&
+	    buf_len(&s->in) == 0 &&
+	    (s->state == SMTP_GREETED || s->state == SMTP_READY);
+}
+
+void
+session_drain(struct session *s)
+{
+	if (s->is_dead || !is_idle(s))
+		return;
+	reply(s, REPLY_SHUTTING_DOWN);
+	session_finish(s, "drain");
+}
+
+void
+session_cut(struct session *s)
+{
+	if (s->is_dead || s->state == SMTP_CLOSING)
+		return;
+	if (s->state != SMTP_CONNECTED)
+		reply(s, REPLY_SHUTTING_DOWN);
+	session_finish(s, "drain timeout");
+}
+
+void
+session_end_turn(struct session *s)
+{
+	s->is_dirty = false;
+	if (!s->is_dead)
+		session_go_on(s);
+	if (!s->is_dead && s->worker->draining)
+		session_drain(s);
+	if (!s->is_dead && !s->is_lingering &&
+	    (s->io.ssl == NULL || s->io.handshaken)) {
+		switch (session_io_flush(&s->io)) {
+		case SESSION_IO_OK:
+			if (s->state == SMTP_CLOSING)
+				session_close_politely(s);
+			else if (s->wait == WAIT_TLS)
+				session_go_on(s);
+			break;
+		case SESSION_IO_AGAIN:
+			break;
+		default:
+			session_die(s, "broken connection");
+		}
+	}
+	if (s->is_dead) {
+		if (s->is_dirty)
+			TAILQ_REMOVE(&s->worker->dirty, s, dirty_entry);
+		session_free(s);
+	}
+}

@@ -1,0 +1,121 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of a session share. A session is touched only by its own
+ * events and answers; it is freed at the end of a loop turn, never inside a
+ * callback.
+ */
+#ifndef SESSION_PRIVATE_H
+#define SESSION_PRIVATE_H
+
+#include <stdint.h>
+
+#include "base/id.h"
+#include "base/log.h"
+#include "session/questions.h"
+#include "session/replies.h"
+#include "session/session.h"
+#include "session/session_io.h"
+#include "smtp/command.h"
+#include "smtp/sasl.h"
+
+/* Where the dialogue is. session_enter() is the only writer. */
+enum smtp_state {
+	SMTP_CONNECTED, /* nothing said yet (implicit TLS: handshake) */
+	SMTP_GREETED,   /* greeting sent, no EHLO yet */
+	SMTP_READY,     /* EHLO or HELO given */
+	SMTP_SASL,      /* inside AUTH */
+	SMTP_IN_MAIL,   /* a transaction is open */
+	SMTP_IN_DATA,   /* the body arrives */
+	SMTP_CLOSING    /* last reply queued */
+};
+
+/* Whom we wait for. Meanwhile the client's input is not looked at. */
+enum smtp_wait {
+	WAIT_NOBODY,
+	WAIT_TLS,      /* the 220 of STARTTLS must be out first */
+	WAIT_AUTH,     /* the auth pool */
+	WAIT_DELAY,    /* a failed login is answered later */
+	WAIT_POLICY,   /* the policy pool */
+	WAIT_UPSTREAM, /* replies of the upstream */
+	WAIT_ROOM      /* the upstream takes more of the body */
+};
+
+struct group;
+struct judging;
+struct transaction;
+
+struct session {
+	TAILQ_ENTRY(session) entry;       /* worker->sessions */
+	TAILQ_ENTRY(session) dirty_entry; /* worker->dirty */
+	bool is_dirty, is_dead, is_resumed, is_lingering;
+	bool data_refused;        /* DATA was refused this moment */
+	void (*owns_asked)(struct session *s);
+	struct session_worker *worker;       /* borrowed */
+	const struct config_listen *listen;  /* borrowed from the configuration */
+	struct session_io io;
+	struct event *timer;      /* fires at or before deadline_ms */
+	int64_t deadline_ms;      /* of the wait for the client, or of the delay */
+	int64_t login_deadline_ms;
+	int64_t opened_ms;
+	struct buf in;            /* input not yet looked at */
+	char sid[ID_SESSION_LEN + 1];
+	uint8_t state, wait;
+	bool esmtp;               /* EHLO, not HELO */
+	uint8_t nfailed_logins, nerrors;
+	uint16_t ntransactions, nmessages;
+	const char *ended;        /* word for the log; static */
+
+	struct smtp_sasl *sasl;
+	int64_t auth_started_ms;
+	uint64_t question_id;     /* in flight, 0: none */
+	struct judging *judging;  /* the one to the policy pool; judge.c's */
+
+	char *user, *class_name, *domain; /* canonical id; NULL before login */
+	char *identity;           /* blob */
+	size_t identity_len;
+
+	struct group *group;      /* commands being worked on */
+	struct transaction *tx;   /* NULL between transactions */
+	char peer[46];            /* client address */
+};
+
+/* session.c */
+void session_enter(struct session *s, enum smtp_state state);
+/* Something is to be written, or the session is to be freed. */
+void session_touch(struct session *s);
+/* The wait is over: go on with the input at the end of this turn. */
+void session_resume(struct session *s);
+/* The last reply is queued: flush and close. `why` for the log. */
+void session_finish(struct session *s, const char *why);
+/* The `why` of a session that ended by QUIT. */
+extern const char session_quit[];
+/* No more words: close. */
+void session_die(struct session *s, const char *why);
+void session_set_deadline(struct session *s, int64_t ms_from_now);
+bool session_is_tls(const struct session *s);
+bool session_is_logged_in(const struct session *s);
+
+/* One complete line or less is in `input`; returns bytes used, 0: needs more. */
+size_t session_command(struct session *s, struct str input); /* dispatch.c */
+size_t session_body(struct session *s, struct str input);    /* body.c */
+
+/* auth.c */
+void cmd_auth(struct session *s, struct str args);
+void auth_response(struct session *s, struct str line);
+void auth_delay_over(struct session *s);
+void auth_forget(struct session *s);
+
+/* judge.c: the session leaves; a question in flight goes on without it. */
+void judge_forget(struct session *s);
+
+/* group.c: MAIL, RCPT, DATA. Returns bytes used. */
+size_t group_start(struct session *s, struct str input);
+void group_free(struct session *s);
+
+/* log of this session: begins a line with s= and, in a transaction, t= */
+void session_log(struct session *s, struct log_line *l, enum log_level level,
+    const char *event);
+
+#endif

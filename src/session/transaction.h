@@ -1,0 +1,108 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * One mail transaction: envelope, upstream, take, body. It belongs to its
+ * session until the client leaves; after the final dot it outlives it, since
+ * the upstream's answer is still owed to the ledger and the log.
+ */
+#ifndef SESSION_TRANSACTION_H
+#define SESSION_TRANSACTION_H
+
+#include "base/id.h"
+#include "relay/relay.h"
+#include "session/ledger.h"
+#include "session/replies.h"
+#include "smtp/dots.h"
+
+struct session;
+
+/* A reply kept for later: what a policy gave with its answer. */
+struct kept_reply {
+	int code;
+	char enhanced[12];
+	char reason[32];
+	char text[256];
+};
+
+struct transaction {
+	struct session *session; /* NULL: the client has gone */
+	struct session_worker *worker;
+	struct relay *relay;     /* owned; NULL: none or over */
+	struct ledger_entry *take; /* owned; NULL: nothing taken */
+	char sid[ID_SESSION_LEN + 1];
+	unsigned number;
+	char *user;              /* copies: the session may go first */
+	char peer[46];
+	const char *listener;    /* borrowed from the configuration */
+	int64_t started_ms, data_ms, dot_ms;
+
+	char *reverse_path;
+	int64_t declared_size;   /* -1: none */
+	enum smtp_body body;
+	char **recipients;       /* those the upstream accepted */
+	size_t naccepted, capacity;
+	size_t ntried;           /* RCPTs that were offered to it or refused */
+
+	uint8_t txid[TXID_LEN];
+	uint32_t wants;          /* stages that policies want asked */
+	enum portero_owned sender_owned;
+	bool owned_asked;
+	int64_t max_size;        /* what this message may have */
+	struct kept_reply max_size_reply; /* code 0: the listener's own */
+	uint32_t rcpt_left;      /* recipients that still fit the limits */
+	struct kept_reply rcpt_reply;
+	int64_t reserved_bytes;
+
+	struct smtp_dots dots;
+	bool has_data;           /* 354 was passed on */
+	bool dot_sent;
+	bool is_refused;         /* the body is swallowed; then this reply: */
+	enum reply_name refusal; /* if refusal_kept.code is 0 */
+	struct kept_reply refusal_kept;
+	bool refused_for_size;
+};
+
+struct transaction *transaction_new(struct session *s);
+/* The session lets go of it: before the dot it is undone (upstream closed or
+ * reset, take given back), after it it lives on by itself. *tx becomes NULL. */
+void transaction_leave(struct transaction **tx);
+/* The end: settle, one log line, counters, freed. */
+void transaction_finish(struct transaction *tx, enum portero_outcome outcome,
+    const char *reply);
+
+void transaction_add_recipient(struct transaction *tx, const char *path);
+void kept_reply_set(struct kept_reply *k, const struct answer_reply *r);
+void reply_kept(struct session *s, const struct kept_reply *k);
+
+/* SIZE as offered now: the listener's, less what the upstream allows. */
+int64_t transaction_max_size(const struct session *s);
+
+/* What a refusal's log line says. */
+struct refusal {
+	const char *stage;  /* mail, rcpt, data, end, body, upstream */
+	const char *rcpt;   /* NULL: not about one recipient */
+	const char *reply;  /* "550 5.7.1" or the upstream's first line */
+	const struct judge_answer *answer; /* NULL: not by a policy */
+};
+void transaction_log_refusal(struct session *s, const struct refusal *r);
+
+/* body.c */
+void body_start(struct transaction *tx);
+void body_failed(struct transaction *tx, enum relay_failure why);
+void body_final_reply(struct transaction *tx, const struct smtp_reply *reply,
+    bool accepted, bool alert);
+enum reply_name failure_reply(enum relay_failure why);
+extern const struct relay_callbacks group_callbacks; /* until the 354 */
+
+/* judge.c: asks the policy pool about stages of s->tx. `more` are recipients
+ * not yet accepted that are in question. Calls back once with the decoded
+ * answer, or NULL (nobody answered; busy). 0 or -1: could not be sent. */
+typedef void judge_answered(struct session *s, const struct judge_answer *a);
+/* judge.c: asks the auth pool whether the reverse-path is the person's own,
+ * into tx->sender_owned. 0 or -1: could not be sent. */
+int owns_ask(struct session *s, void (*asked)(struct session *s));
+int judge_ask(struct session *s, uint32_t stages, const struct str *more,
+    size_t nmore, judge_answered *answered);
+
+#endif

@@ -1,0 +1,467 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Start, loop and end of a session worker. Everything that needs rights or
+ * files happens in worker_prepare(); afterwards the process has a few sockets,
+ * shared memory, and no way to anything else.
+ */
+#include "session/worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <malloc.h>
+#include <netinet/tcp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <openssl/rand.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/sandbox.h"
+#include "ipc/lifeline.h"
+#include "session/ledger.h"
+#include "session/questions.h"
+#include "session/session_private.h"
+#include "session/tls.h"
+
+#define ACCEPTS_PER_TURN 16
+#define ACCEPT_PAUSE_MS 100
+#define TICK_S 1
+/* Memory is handed back when the crowd has gone, not after every client. */
+#define TRIM_EVERY_MS 30000
+
+struct listener_event {
+	struct session_worker *worker;
+	const struct config_listen *listen; /* borrowed */
+	struct event *event;
+	int fd;
+};
+
+/* What the loop itself needs, beyond what sessions see. */
+struct worker_loop {
+	struct session_worker w;
+	struct listener_event *listeners;
+	size_t nlisteners;
+	struct event *lifeline, *tick, *accept_pause;
+	int64_t now_ms;        /* of this turn */
+	int64_t drain_until_ms; /* while draining */
+	int64_t trimmed_ms;
+	bool is_over;
+	uint8_t lifeline_buffer[LIFELINE_MAX + 64];
+};
+
+int64_t
+worker_now_ms(struct session_worker *w)
+{
+	struct worker_loop *loop = (struct worker_loop *)w;
+
+	if (loop->now_ms == 0)
+		loop->now_ms = clock_mono_ms();
+	return loop->now_ms;
+}
+
+void
+worker_count(struct session_worker *w, enum counter c, uint64_t n)
+{
+	shared_add(w->shared, w->args.row, c, n);
+}
+
+void
+worker_uncount(struct session_worker *w, enum counter c)
+{
+	shared_add(w->shared, w->args.row, c, (uint64_t)-1);
+}
+
+void
+worker_person_tag(struct session_worker *w, const char *id, char to[17])
+{
+	uint64_t tag = hash_sip64(w->shared->key, id, strlen(id));
+
+	snprintf(to, 17, "%016llx", (unsigned long long)tag);
+}
+
+/* ---- accepting --------------------------------------------------------- */
+
+static void
+accept_pause(struct worker_loop *loop)
+{
+	const struct timeval tv = { .tv_usec = ACCEPT_PAUSE_MS * 1000 };
+
+	for (size_t i = 0; i < loop->nlisteners; i++)
+		event_del(loop->listeners[i].event);
+	evtimer_add(loop->accept_pause, &tv);
+	log_say(LOG_LEVEL_WARNING, "accept", "paused: %s", strerror(errno));
+}
+
+static void
+on_accept_pause_over(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker_loop *loop = arg;
+
+	(void)fd;
+	(void)what;
+	if (loop->w.draining)
+		return;
+	for (size_t i = 0; i < loop->nlisteners; i++)
+		event_add(loop->listeners[i].event, NULL);
+}
+
+static void
+on_accept(evutil_socket_t listen_fd, short what, void *arg)
+{
+	struct listener_event *l = arg;
+	struct worker_loop *loop = (struct worker_loop *)l->worker;
+	struct sockaddr_storage peer;
+	const int on = 1;
+	socklen_t len;
+	int fd;
+
+	(void)what;
+	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+		len = sizeof peer;
+		fd = accept4(listen_fd, (struct sockaddr *)&peer, &len,
+		    SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd == -1) {
+			if (errno == EMFILE || errno == ENFILE ||
+			    errno == ENOMEM || errno == ENOBUFS)
+				accept_pause(loop);
+			return;
+		}
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+		session_open(l->worker, fd, l->listen, (struct sockaddr *)&peer);
+	}
+}
+
+static void
+accept_stop(struct worker_loop *loop)
+{
+	for (size_t i = 0; i < loop->nlisteners; i++) {
+		event_free(loop->listeners[i].event);
+		close(loop->listeners[i].fd);
+	}
+	loop->nlisteners = 0;
+}
+
+/* ---- orders and ticks -------------------------------------------------- */
+
+static void
+drain_start(struct worker_loop *loop, int64_t ms)
+{
+	struct session *s;
+
+	loop->drain_until_ms = clock_mono_ms() + ms;
+	if (loop->w.draining)
+		return;
+	loop->w.draining = true;
+	accept_stop(loop);
+	relay_pool_drain(loop->w.pool);
+	TAILQ_FOREACH(s, &loop->w.sessions, entry)
+		session_drain(s);
+}
+
+static void
+order_take(struct worker_loop *loop, const struct lifeline_record *r)
+{
+	switch (r->type) {
+	case ORDER_DRAIN:
+		drain_start(loop, r->value);
+		break;
+	case ORDER_STOP:
+		loop->is_over = true;
+		break;
+	case ORDER_LOG:
+		if (r->fd != -1)
+			log_replace(r->fd);
+		return;
+	default:
+		break;
+	}
+	if (r->fd != -1)
+		close(r->fd);
+}
+
+static void
+on_lifeline(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker_loop *loop = arg;
+	struct lifeline_record r;
+	int ret;
+
+	(void)what;
+	while ((ret = lifeline_receive(fd, &r, loop->lifeline_buffer,
+		    sizeof loop->lifeline_buffer)) == 1)
+		order_take(loop, &r);
+	if (ret == -1) {
+		/* The master has gone: finish what runs, then go too. */
+		event_del(loop->lifeline);
+		drain_start(loop, loop->w.config->stop_timeout_ms);
+	}
+}
+
+static void
+memory_trim(struct worker_loop *loop)
+{
+	struct session_worker *w = &loop->w;
+
+	if (w->nsessions * 2 >= w->peak_sessions ||
+	    loop->now_ms - loop->trimmed_ms < TRIM_EVERY_MS)
+		return;
+	loop->trimmed_ms = loop->now_ms;
+	w->peak_sessions = w->nsessions;
+	malloc_trim(0);
+}
+
+static void
+drain_check(struct worker_loop *loop)
+{
+	struct session_worker *w = &loop->w;
+	struct session *s;
+
+	if (!w->draining)
+		return;
+	if (w->nsessions == 0 && w->ndetached == 0 && ledger_owed(w->ledger) == 0)
+		loop->is_over = true;
+	else if (clock_mono_ms() >= loop->drain_until_ms) {
+		TAILQ_FOREACH(s, &w->sessions, entry)
+			session_cut(s);
+		/* One turn for the last words. */
+		loop->is_over = true;
+	}
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker_loop *loop = arg;
+	struct session_worker *w = &loop->w;
+	const struct lifeline_record lost = { .type = REPORT_LOG_LOST, .fd = -1 };
+
+	(void)fd;
+	(void)what;
+	atomic_store(&w->board.beats[w->args.slot].beat_ns, clock_mono_ns());
+	if (log_take_lost())
+		lifeline_send(ROLE_FD_LIFELINE, &lost);
+	memory_trim(loop);
+}
+
+/* ---- the loop ---------------------------------------------------------- */
+
+/* Replies, upstream output and log lines of the whole turn, once. Ending a
+ * turn of one session may touch others, so the list is worked until empty;
+ * the relay comes in between since sessions give it work and get room. */
+static void
+end_turn(struct worker_loop *loop)
+{
+	struct session_worker *w = &loop->w;
+	struct session *s;
+
+	while ((s = TAILQ_FIRST(&w->dirty)) != NULL) {
+		TAILQ_REMOVE(&w->dirty, s, dirty_entry);
+		session_end_turn(s);
+	}
+	relay_pool_flush(w->pool);
+	log_flush();
+}
+
+static void
+loop_run(struct worker_loop *loop)
+{
+	while (!loop->is_over) {
+		loop->now_ms = 0;
+		event_base_loop(loop->w.base, EVLOOP_ONCE);
+		end_turn(loop);
+		drain_check(loop);
+	}
+	end_turn(loop);
+}
+
+/* ---- start and end ----------------------------------------------------- */
+
+static void
+fail(const char *what, const struct error *err)
+{
+	log_say(LOG_LEVEL_ERROR, "start", "session worker: %s: %s", what,
+	    err->text);
+	log_flush();
+	exit(1);
+}
+
+static enum log_kind
+log_kind(const struct config *c)
+{
+	return c->log_to == CONFIG_LOG_SYSLOG ? LOG_SYSLOG : LOG_STREAM;
+}
+
+static void
+config_take(struct session_worker *w)
+{
+	struct config_messages *m = config_messages_new();
+	struct error err = { 0 };
+
+	w->config = config_load(ROLE_FD_CONFIG, NULL, m);
+	config_messages_free(&m);
+	if (w->config == NULL) {
+		error_set(&err, ERROR_INTERNAL, "not readable");
+		fail("configuration", &err);
+	}
+	for (size_t i = 0; i < w->config->nmodules; i++)
+		w->has_policies |= w->config->modules[i].kind == CONFIG_POLICY;
+}
+
+static void
+rights_drop(struct session_worker *w, uint32_t *bits)
+{
+	struct passwd *pw = NULL;
+	struct error err = { 0 };
+
+	if (geteuid() == 0) {
+		pw = getpwnam(w->config->user);
+		if (pw == NULL) {
+			error_set(&err, ERROR_PERMANENT, "no user \"%s\"",
+			    w->config->user);
+			fail("rights", &err);
+		}
+	}
+	if (sandbox_drop(w->config->chroot_dir, pw == NULL ? geteuid()
+	    : pw->pw_uid, pw == NULL ? getegid() : pw->pw_gid, bits, &err) == -1)
+		fail("rights", &err);
+}
+
+static void
+want_flush(void *arg)
+{
+	(void)arg; /* the pool is flushed at the end of every turn */
+}
+
+static void
+listeners_open(struct worker_loop *loop)
+{
+	struct session_worker *w = &loop->w;
+	struct config_socket sockets[MAX_LISTENERS];
+	size_t n = config_sockets(w->config, sockets, MAX_LISTENERS);
+
+	/* The descriptors come in rounds: one socket of each address. */
+	loop->listeners = xcalloc(w->args.nlisteners, sizeof *loop->listeners);
+	for (size_t i = 0; n > 0 && i < w->args.nlisteners; i++) {
+		struct listener_event *l = &loop->listeners[i];
+
+		l->worker = w;
+		l->listen = sockets[i % n].listen;
+		l->fd = ROLE_FD_FIRST + (int)i;
+		evutil_make_socket_nonblocking(l->fd);
+		l->event = event_new(w->base, l->fd, EV_READ | EV_PERSIST,
+		    on_accept, l);
+		assert(l->event != NULL);
+		event_add(l->event, NULL);
+		loop->nlisteners++;
+	}
+}
+
+static void
+loop_open(struct worker_loop *loop, struct ssl_ctx_st *relay_tls)
+{
+	struct session_worker *w = &loop->w;
+	const struct timeval tick = { .tv_sec = TICK_S };
+	const struct relay_setup setup = {
+		.base = w->base,
+		.config = &w->config->upstream,
+		.hostname = w->config->hostname,
+		.shared = w->shared,
+		.row = w->args.row,
+		.tls = relay_tls,
+		.want_flush = want_flush,
+	};
+
+	TAILQ_INIT(&w->sessions);
+	TAILQ_INIT(&w->dirty);
+	w->pool = relay_pool_new(&setup);
+	w->questions = questions_new(w);
+	w->ledger = ledger_new(w);
+	loop->lifeline = event_new(w->base, ROLE_FD_LIFELINE,
+	    EV_READ | EV_PERSIST, on_lifeline, loop);
+	loop->tick = event_new(w->base, -1, EV_PERSIST, on_tick, loop);
+	loop->accept_pause = evtimer_new(w->base, on_accept_pause_over, loop);
+	assert(loop->lifeline != NULL && loop->tick != NULL &&
+	    loop->accept_pause != NULL);
+	evutil_make_socket_nonblocking(ROLE_FD_LIFELINE);
+	event_add(loop->lifeline, NULL);
+	event_add(loop->tick, &tick);
+	listeners_open(loop);
+}
+
+/* Everything that must be fetched while files are still within reach. */
+static void
+warm_up(struct session_worker *w)
+{
+	unsigned char byte;
+	SSL *ssl = SSL_new(tls_server_context(w->tls));
+	char date[64];
+
+	assert(ssl != NULL);
+	SSL_free(ssl);
+	RAND_bytes(&byte, 1);
+	tzset();
+	clock_format_rfc5322(date, sizeof date, clock_wall_s());
+}
+
+static void
+worker_prepare(struct worker_loop *loop, const struct role_args *args)
+{
+	struct session_worker *w = &loop->w;
+	struct ssl_ctx_st *relay_tls = NULL;
+	struct error err = { 0 };
+	uint32_t bits = 0;
+
+	w->args = *args;
+	config_take(w);
+	log_open(ROLE_FD_LOG, log_kind(w->config),
+	    (enum log_level)w->config->log_level, "portero-session");
+	log_buffered(true);
+	w->shared = shared_map(ROLE_FD_SHARED, &err);
+	if (w->shared == NULL || board_map(&w->board, ROLE_FD_BOARD, &err) == -1)
+		fail("shared memory", &err);
+	w->tls = tls_server_new(w->config, &err);
+	if (w->tls == NULL)
+		fail("certificates", &err);
+	if (w->config->upstream.tls != CONFIG_UPSTREAM_NONE) {
+		relay_tls = relay_tls_new(&w->config->upstream, &err);
+		if (relay_tls == NULL)
+			fail("upstream TLS", &err);
+	}
+	warm_up(w);
+	w->base = event_base_new();
+	assert(w->base != NULL);
+	rights_drop(w, &bits);
+	loop_open(loop, relay_tls);
+	if (sandbox_session(&bits, &err) == -1)
+		fail("sandbox", &err);
+	atomic_store(&w->board.beats[args->slot].beat_ns, clock_mono_ns());
+	atomic_store(&w->board.beats[args->slot].pid, (uint32_t)getpid());
+	atomic_store(&w->board.beats[args->slot].sandbox, bits);
+}
+
+int
+session_main(const struct role_args *args)
+{
+	struct worker_loop *loop = xcalloc(1, sizeof *loop);
+	const struct lifeline_record ready = { .type = REPORT_READY, .fd = -1 };
+
+	sandbox_quiet();
+	worker_prepare(loop, args);
+	lifeline_send(ROLE_FD_LIFELINE, &ready);
+	loop_run(loop);
+	/* What is open ends with the process: clients see a close, an upstream
+	 * no dot, and the master settles what is owed. */
+	log_flush();
+	return 0;
+}

@@ -1,0 +1,62 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The session worker: one event loop, its listening sockets, its sessions.
+ * Output and log lines are collected while a turn of the loop runs and
+ * written once at its end; what died in the turn is freed there too.
+ */
+#ifndef SESSION_WORKER_H
+#define SESSION_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include <event2/event.h>
+
+#include "config/conf.h"
+#include "ipc/board.h"
+#include "ipc/role.h"
+#include "ipc/shared.h"
+#include "relay/relay.h"
+
+/* One TLS record and what is behind it. */
+#define WORKER_BUFFER 32768
+
+struct session;
+struct questions;
+struct ledger;
+struct tls_server;
+
+TAILQ_HEAD(session_list, session);
+
+struct session_worker {
+	struct role_args args;
+	struct event_base *base;
+	struct config *config;
+	struct shared *shared;
+	struct board board;
+	struct tls_server *tls;
+	struct relay_pool *pool;
+	struct questions *questions; /* to the pools */
+	struct ledger *ledger;       /* settles that are owed */
+	bool has_policies;           /* none: nothing to ask */
+	bool needs_owned;          /* a policy wants to know whose the sender is */
+	bool draining;
+	struct session_list sessions; /* all living */
+	struct session_list dirty;    /* to be flushed or freed this turn */
+	size_t nsessions, peak_sessions;
+	size_t ndetached; /* transactions whose client has gone */
+	char buffer[WORKER_BUFFER]; /* what was read this moment */
+};
+
+/* The clock of this turn. */
+int64_t worker_now_ms(struct session_worker *w);
+void worker_count(struct session_worker *w, enum counter c, uint64_t n);
+/* Gauges go down as well. */
+void worker_uncount(struct session_worker *w, enum counter c);
+/* 16 characters that stand for the person in trace fields. */
+void worker_person_tag(struct session_worker *w, const char *id, char to[17]);
+
+#endif
