@@ -13,6 +13,7 @@
 #include <malloc.h>
 #include <netinet/tcp.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -457,6 +458,7 @@ session_main(const struct role_args *args)
 	const struct lifeline_record ready = { .type = REPORT_READY, .fd = -1 };
 
 	sandbox_quiet();
+	signal(SIGPIPE, SIG_IGN); /* OpenSSL writes with write(2) */
 	worker_prepare(loop, args);
 	lifeline_send(ROLE_FD_LIFELINE, &ready);
 	loop_run(loop);
