@@ -270,6 +270,7 @@ bare_lf(struct smtp_dots *d, const struct output *out)
 static bool
 step(struct smtp_dots *d, const struct output *out, char c)
 {
+	d->size += d->fault != SMTP_DOTS_CLEAN;
 	if (c == '\n') {
 		if (d->state == DOT_CR)
 			return true;
@@ -319,13 +320,19 @@ skip_clean(
 	return n;
 }
 
-/* After a fault only the end matters, which begins with a CR. */
+/* After a fault only the end matters: in a line, look for the next CR. */
 static size_t
-skip_text(const char *data, size_t len)
+skip_swallowed(struct smtp_dots *d, const char *data, size_t len)
 {
-	const char *cr = memchr(data, '\r', len);
+	const char *cr;
+	size_t n;
 
-	return cr == NULL ? len : (size_t)(cr - data);
+	if (d->state != TEXT)
+		return 0;
+	cr = memchr(data, '\r', len);
+	n = cr == NULL ? len : (size_t)(cr - data);
+	d->size += n;
+	return n;
 }
 
 enum smtp_dots_result
@@ -338,8 +345,8 @@ smtp_dots_feed(struct smtp_dots *d, const char *data, size_t len, size_t *used,
 	while (at < len) {
 		if (d->state == SOFT && data[at] != '.')
 			d->state = TEXT;
-		if (d->fault != SMTP_DOTS_CLEAN && d->state == TEXT)
-			at += skip_text(data + at, len - at);
+		if (d->fault != SMTP_DOTS_CLEAN)
+			at += skip_swallowed(d, data + at, len - at);
 		else if (d->state == TEXT || d->state == LINE)
 			at += skip_clean(d, &out, data + at, len - at);
 		if (at < len && step(d, &out, data[at++])) {

@@ -37,7 +37,9 @@ enum smtp_dots_fault {
 
 struct smtp_dots {
 	uint64_t size;   /* message size so far as RFC 1870 counts it: without
-	                  * stuffed dots and without the final dot line */
+	                  * stuffed dots and without the final dot line; after
+	                  * a fault every byte counts, so that the caller can
+	                  * bound what it swallows */
 	uint8_t state;   /* private */
 	uint8_t newline; /* enum smtp_bare_newline */
 	uint8_t fault;   /* enum smtp_dots_fault: the first one; sticky */

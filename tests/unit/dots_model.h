@@ -33,6 +33,14 @@ dots_model_has(const char *data, size_t len, size_t at, const char *what)
 	return at + n <= len && memcmp(data + at, what, n) == 0;
 }
 
+/* A fault that the byte at `at` brings to light; from there all bytes count. */
+static inline void
+dots_model_fault(struct dots_result *r, enum smtp_dots_fault fault, size_t at)
+{
+	r->fault = fault;
+	r->size += r->used - at - 1;
+}
+
 static inline void
 dots_model_put(struct dots_result *r, const char *text, size_t len, size_t size)
 {
@@ -70,14 +78,14 @@ dots_model(
 		char c = data[i];
 
 		if (c == '\0') {
-			r.fault = SMTP_DOTS_NUL;
+			dots_model_fault(&r, SMTP_DOTS_NUL, i);
 			break;
 		}
 		if (c == '\r') {
 			if (is_last)
 				break; /* kept back */
 			if (data[i + 1] != '\n') {
-				r.fault = SMTP_DOTS_BARE_CR;
+				dots_model_fault(&r, SMTP_DOTS_BARE_CR, i + 1);
 				break;
 			}
 			dots_model_put(&r, "\r\n", 2, 2);
@@ -88,7 +96,7 @@ dots_model(
 		}
 		if (c == '\n') {
 			if (newline == SMTP_NEWLINE_REJECT) {
-				r.fault = SMTP_DOTS_BARE_LF;
+				dots_model_fault(&r, SMTP_DOTS_BARE_LF, i);
 				break;
 			}
 			dots_model_put(&r, "\r\n", 2, 2);
@@ -102,12 +110,13 @@ dots_model(
 			if (data[i + 1] == '\r') {
 				/* the end was looked for: this is no CRLF */
 				if (i + 2 < len)
-					r.fault = SMTP_DOTS_BARE_CR;
+					dots_model_fault(
+					    &r, SMTP_DOTS_BARE_CR, i + 2);
 				break;
 			}
 			if (data[i + 1] == '\n' &&
 			    newline == SMTP_NEWLINE_REJECT) {
-				r.fault = SMTP_DOTS_BARE_LF;
+				dots_model_fault(&r, SMTP_DOTS_BARE_LF, i + 1);
 				break;
 			}
 			if (data[i + 1] == '\n')
