@@ -1,0 +1,242 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of the relay share.
+ *
+ *   conn.c         one connection: socket, TLS, queue, timer
+ *   hello.c        its first words: greeting, STARTTLS, EHLO
+ *   pool.c         connections at rest, and what waits to be written
+ *   dial.c         a fresh connection, by trying the addresses
+ *   transaction.c  one transaction on a connection
+ *   map.c          which replies a client may see
+ *
+ * A connection has one user at a time: the search that opened it, a
+ * transaction, the pool, or a probe. Its user alone closes it or hands it on.
+ */
+#ifndef RELAY_RELAY_PRIVATE_H
+#define RELAY_RELAY_PRIVATE_H
+
+#include <sys/queue.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <openssl/ssl.h>
+
+#include "base/buf.h"
+#include "relay/relay.h"
+
+#define RELAY_DIAL_MS 15000     /* all addresses together */
+#define RELAY_DIAL_POLL_MS 50   /* while no address is known */
+#define RELAY_IDLE_MS 5000      /* at rest; also the answer to RSET */
+#define RELAY_MAX_ERRORS 3      /* refusals on one connection */
+#define RELAY_MAX_MESSAGES 100
+#define RELAY_DIRECT 8192       /* a body run that is worth its own write */
+/* Bytes that wait. With a block of the client's (16 KiB) on top the queue
+ * still fits into 64 KiB of memory. */
+#define RELAY_QUEUE_HIGH 49152
+#define RELAY_QUEUE_LOW 16384
+#define RELAY_DETAIL_MAX 320
+
+enum conn_fault {
+	CONN_LOST = 1, /* refused, closed, reset */
+	CONN_LATE,     /* its time is over */
+	CONN_TLS,      /* not good enough */
+	CONN_BROKEN    /* not SMTP as agreed */
+};
+
+enum conn_phase {
+	CONN_CONNECTING,
+	CONN_HANDSHAKE, /* TLS */
+	CONN_GREETING,  /* from here to CONN_STARTTLS the reply is awaited */
+	CONN_EHLO,
+	CONN_HELO,
+	CONN_STARTTLS,
+	CONN_READY, /* its user has the word */
+	CONN_IDLE   /* nothing may come */
+};
+
+/*
+ * What a user hears, from the event loop only, and what it may do then:
+ * anything, closing and handing on the connection included. After on_down the
+ * connection is of no use and must be closed, within the call.
+ */
+struct conn_user {
+	void (*on_ready)(void *arg);
+	/* The user may keep the reply by zeroing *reply. */
+	void (*on_reply)(void *arg, struct smtp_reply *reply);
+	/* Of what had to wait something was written. */
+	void (*on_written)(void *arg);
+	void (*on_down)(void *arg, enum conn_fault fault, const char *detail);
+};
+
+struct relay_conn {
+	const struct relay_setup *setup; /* borrowed from pool or probe */
+	struct relay_pool *pool;         /* borrowed; NULL: a probe's */
+	const struct conn_user *user;
+	void *arg;
+	enum conn_phase phase;
+	int fd;
+	SSL *ssl; /* owned; NULL: plain */
+	struct event readable, writable, timer;
+	struct buf out;
+	/* Positions in the stream of bytes to the upstream: what was given to
+	 * us, what was taken by the kernel or TLS, and how far a write was
+	 * tried, whatever became of it. */
+	uint64_t queued, sent, tried;
+	size_t retry;     /* TLS wants the same write again, of this length */
+	int64_t reply_by; /* monotonic ms, 0: nothing is awaited */
+	int64_t write_by; /* 0: nothing is blocked */
+	int64_t timer_at; /* when the timer fires, 0: it does not run */
+	struct smtp_reply_parser parser;
+	struct smtp_offer offer;
+	unsigned messages, errors;
+	unsigned depth; /* event callbacks that are on the stack */
+	bool retire;    /* not to be used again */
+	bool blocked;   /* waits for the socket to take more */
+	bool watching;  /* for writing */
+	bool mute;      /* a write failed: listens for last words only */
+	bool gone;      /* goes down in the next turn of the loop */
+	bool closed;    /* free it when depth is back to 0 */
+	bool dirty;     /* in the pool's list of what to flush */
+	bool rests;     /* in the pool's list of idle or resetting ones */
+	bool half;      /* a part of a reply has come */
+	bool read_wants_write, write_wants_read; /* TLS */
+	int error;      /* errno of what failed, 0: none */
+	char peer[64]; /* "192.0.2.1:25" */
+	TAILQ_ENTRY(relay_conn) dirty_link, rest_link;
+};
+
+TAILQ_HEAD(relay_conns, relay_conn);
+
+/* Starts to connect; whatever goes wrong is told to the user from the event
+ * loop, never from within this call. */
+struct relay_conn *relay_conn_open(const struct relay_setup *setup,
+    struct relay_pool *pool, const struct sockaddr_storage *address,
+    socklen_t len, const struct conn_user *user, void *arg);
+void relay_conn_close(struct relay_conn **c);
+/* QUIT, if it can be written at once, and close. */
+void relay_conn_quit(struct relay_conn **c);
+void relay_conn_use(struct relay_conn *c, const struct conn_user *user,
+    void *arg);
+/* Queues; written at the end of the turn (a probe's: at once). */
+void relay_conn_write(struct relay_conn *c, const void *data, size_t len);
+/* The same for a run of a body, which may go out at once. */
+void relay_conn_stream(struct relay_conn *c, const char *data, size_t len);
+void relay_conn_flush(struct relay_conn *c);
+/* An answer is due within ms; 0: none is awaited. */
+void relay_conn_expect(struct relay_conn *c, int64_t ms);
+/* For hello.c: tells the user, who closes. From the event loop only. */
+void relay_conn_down(struct relay_conn *c, enum conn_fault fault,
+    const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Makes it go down as lost, in the next turn of the loop. */
+void relay_conn_hang_up(struct relay_conn *c);
+
+/* TLS stands: awaits the greeting, or says EHLO again after STARTTLS. */
+void relay_hello_secured(struct relay_conn *c);
+/* A reply before CONN_READY. Leaves phase at CONN_HANDSHAKE when TLS is to
+ * begin. */
+void relay_hello_reply(struct relay_conn *c, const struct smtp_reply *reply);
+
+struct relay_pool {
+	struct relay_setup setup;  /* what it points to is borrowed */
+	struct relay_conns idle;      /* the last used first */
+	struct relay_conns resetting; /* await the answer to RSET */
+	struct relay_conns dirty;     /* have something to write */
+	size_t nidle;
+	size_t nrelays; /* open transactions */
+	unsigned start; /* the address to try first */
+	bool draining;
+	bool away;
+	char peer[280]; /* "mx1.example.net:25" */
+};
+
+/* An idle connection, the last used first, or NULL. */
+struct relay_conn *relay_pool_take(struct relay_pool *p);
+/* Back to rest, if it may be used again; RSET first when reset says so. */
+void relay_pool_give(struct relay_pool *p, struct relay_conn **c, bool reset);
+void relay_pool_mark(struct relay_pool *p, struct relay_conn *c);
+void relay_pool_forget(struct relay_pool *p, struct relay_conn *c);
+/* The upstream's state changed: one line in the log. */
+void relay_pool_went_away(struct relay_pool *p, const char *detail);
+void relay_pool_came_back(struct relay_pool *p);
+
+enum relay_state {
+	TXN_SEEKING, /* no connection yet */
+	TXN_STEPS,   /* MAIL to the answer to DATA */
+	TXN_BODY,    /* 354 has come */
+	TXN_DOT,     /* the dot is queued */
+	TXN_REFUSED, /* refused within the body; what comes is dropped */
+	TXN_DONE,    /* finally answered, or DATA was refused */
+	TXN_FAILED
+};
+
+/* A step, kept until 354 in case it must be said again. */
+struct relay_item {
+	enum relay_step step;
+	bool accepted; /* and the client has been told so */
+	uint32_t at, len; /* its path in relay.paths */
+	uint64_t end;     /* its end in the connection's stream */
+};
+
+struct relay {
+	struct relay_pool *pool;           /* borrowed */
+	const struct relay_callbacks *cb;  /* borrowed from owner */
+	void *owner;                       /* borrowed */
+	enum relay_state state;
+	struct relay_conn *conn; /* NULL: not yet, or no more */
+	struct event later;      /* what may not happen within a call */
+
+	struct relay_item *items; /* owned */
+	uint32_t nitems, room, nsent, nanswered;
+	struct buf paths;
+	int64_t size;
+	enum smtp_body body;
+	bool reused;    /* the connection was idle before */
+	bool heard;     /* it has answered in this transaction */
+	bool replayed;  /* a second loss is final */
+	bool mailed;    /* MAIL is accepted: there is something to reset */
+	bool refused;   /* MAIL is refused */
+	bool recipient; /* a recipient is accepted */
+
+	uint64_t dot_end;
+	bool full;               /* on_room is owed */
+	bool dotted;             /* the body has ended */
+	struct smtp_reply early; /* TXN_REFUSED: the answer to give then */
+
+	/* the search for a connection */
+	unsigned first, tried;
+	int64_t dial_until; /* monotonic ms */
+	int64_t wait_until; /* while no address is known */
+	enum relay_failure why; /* the worst until now, then the final one */
+	bool had_peer;
+	char *detail; /* owned */
+	char sid[16];
+};
+
+/* Seeks a fresh connection for r, whose steps go out when it is there. */
+void relay_dial_start(struct relay *r);
+/* The next address, or the same question when none was known. */
+void relay_dial_next(struct relay *r);
+/* For dial.c: it is there, or there is none. */
+void relay_found(struct relay *r);
+void relay_fail(struct relay *r, enum relay_failure why, const char *detail);
+
+enum relay_mapped {
+	MAP_PASS = 1, /* the client's */
+	MAP_ALERT,    /* addressed to us */
+	MAP_BROKEN    /* makes no sense here */
+};
+
+/* orphan: an earlier refusal explains a 503. */
+enum relay_mapped relay_map(enum relay_step step, int code, bool orphan);
+bool relay_map_accepts(enum relay_step step, int code);
+const char *relay_step_name(enum relay_step step);
+
+/* A TLS session for a connection to u, verified as ctx says. */
+SSL *relay_tls_session(struct ssl_ctx_st *ctx, const struct config_upstream *u,
+    int fd);
+/* Why the handshake failed. */
+void relay_tls_error(SSL *ssl, int result, char *to, size_t size);
+
+#endif

@@ -1,0 +1,546 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * One transaction: steps in, answers out in the same order, on one connection
+ * or, when that is lost before the answer to DATA, on a second one to which
+ * what was accepted is said again.
+ *
+ * It owns the steps (until 354) and borrows the connection from the pool. What
+ * always holds:
+ *  - An answer counts only if its question was written before it came.
+ *  - Nothing of a message is sent twice: after 354 there is no second try.
+ *  - Once a write that carries the whole dot was tried the only failure is
+ *    RELAY_UNKNOWN.
+ *  - The owner is called last: it may have closed the transaction then.
+ */
+#include "relay/relay_private.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#define TO(state) (1u << (state))
+
+static void
+enter(struct relay *r, enum relay_state to)
+{
+	static const unsigned may[] = {
+		[TXN_SEEKING] = TO(TXN_STEPS) | TO(TXN_FAILED),
+		[TXN_STEPS] = TO(TXN_SEEKING) | TO(TXN_BODY) | TO(TXN_DONE) |
+		    TO(TXN_FAILED),
+		[TXN_BODY] = TO(TXN_DOT) | TO(TXN_REFUSED) | TO(TXN_FAILED),
+		[TXN_DOT] = TO(TXN_DONE) | TO(TXN_FAILED),
+		[TXN_REFUSED] = TO(TXN_DONE),
+		[TXN_DONE] = 0,
+		[TXN_FAILED] = 0,
+	};
+
+	assert((may[r->state] & TO(to)) != 0);
+	r->state = to;
+}
+
+static void
+forget_steps(struct relay *r)
+{
+	free(r->items);
+	r->items = NULL;
+	r->nitems = r->room = r->nsent = r->nanswered = 0;
+	buf_free(&r->paths);
+}
+
+/* ---- failure ---- */
+
+void
+relay_fail(struct relay *r, enum relay_failure why, const char *detail)
+{
+	char *copy = xstrdup(detail);
+
+	free(r->detail);
+	r->detail = copy;
+	r->why = why;
+	relay_conn_close(&r->conn);
+	enter(r, TXN_FAILED);
+	event_active(&r->later, EV_TIMEOUT, 1);
+}
+
+/* Says what was accepted, and what nobody answered, to another connection. */
+static void
+replay(struct relay *r)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < r->nitems; i++)
+		if (i >= r->nanswered || r->items[i].accepted)
+			r->items[n++] = r->items[i];
+	r->nitems = n;
+	r->nsent = r->nanswered = 0;
+	r->replayed = true;
+	r->reused = false;
+	enter(r, TXN_SEEKING);
+	relay_dial_start(r);
+}
+
+static enum relay_failure
+explain(const struct relay *r, enum conn_fault fault, uint64_t tried)
+{
+	if (r->state == TXN_DOT && tried >= r->dot_end)
+		return RELAY_UNKNOWN;
+	if (fault == CONN_BROKEN)
+		return RELAY_BROKEN;
+	return r->state == TXN_STEPS ? RELAY_AWAY : RELAY_LOST;
+}
+
+static void
+on_down(void *arg, enum conn_fault fault, const char *detail)
+{
+	struct relay *r = arg;
+	struct relay_pool *p = r->pool;
+	enum relay_failure why = explain(r, fault, r->conn->tried);
+	bool stale = fault == CONN_LOST && r->reused && !r->heard;
+
+	relay_conn_close(&r->conn);
+	if (r->state == TXN_DONE)
+		return;
+	if (!stale)
+		shared_add(p->setup.shared, p->setup.row,
+		    COUNTER_UPSTREAM_FAILED, 1);
+	if (r->state == TXN_STEPS && fault == CONN_LOST && !r->replayed &&
+	    !r->refused)
+		replay(r);
+	else
+		relay_fail(r, why, detail);
+}
+
+/* ---- answers ---- */
+
+static void
+warn(const struct relay *r, enum relay_step step, const struct smtp_reply *reply)
+{
+	char text[256];
+	struct log_line l;
+
+	smtp_reply_summary(text, sizeof(text), reply);
+	log_begin(&l, LOG_LEVEL_WARNING, "upstream");
+	log_adds(&l, "s", r->sid);
+	log_adds(&l, "upstream", r->pool->peer);
+	log_adds(&l, "result", "alert");
+	log_adds(&l, "step", relay_step_name(step));
+	log_adds(&l, "reply", text);
+	log_end(&l);
+}
+
+/* Tells the owner. r may be gone afterwards. */
+static void
+answer(struct relay *r, enum relay_step step, const struct smtp_reply *reply,
+    enum relay_mapped mapped)
+{
+	struct smtp_reply ours = { .code = 451, .nlines = 1 };
+
+	if (mapped == MAP_PASS) {
+		r->cb->on_reply(r->owner, step, reply,
+		    relay_map_accepts(step, reply->code), false);
+		return;
+	}
+	warn(r, step, reply);
+	buf_append_str(&ours.text, STR("4.3.0 Mail server trouble"));
+	r->cb->on_reply(r->owner, step, &ours, false, true);
+	smtp_reply_free(&ours);
+}
+
+static void
+say(struct relay *r, struct relay_item *item)
+{
+	struct relay_conn *c = r->conn;
+	const char *path = buf_data(&r->paths) + item->at;
+	char line[SMTP_PATH_MAX + 100];
+	int n = 0;
+
+	switch (item->step) {
+	case RELAY_MAIL:
+		n = snprintf(line, sizeof(line), "MAIL FROM:<%.*s>",
+		    (int)item->len, path);
+		if (r->size >= 0 && (c->offer.extensions & SMTP_EXT_SIZE) != 0)
+			n += snprintf(line + n, sizeof(line) - (size_t)n,
+			    " SIZE=%lld", (long long)r->size);
+		if (r->body != SMTP_BODY_NONE &&
+		    (c->offer.extensions & SMTP_EXT_8BITMIME) != 0)
+			n += snprintf(line + n, sizeof(line) - (size_t)n,
+			    " BODY=%s",
+			    r->body == SMTP_BODY_7BIT ? "7BIT" : "8BITMIME");
+		break;
+	case RELAY_RCPT:
+		n = snprintf(line, sizeof(line), "RCPT TO:<%.*s>",
+		    (int)item->len, path);
+		break;
+	case RELAY_DATA:
+		n = snprintf(line, sizeof(line), "DATA");
+		break;
+	case RELAY_DOT:
+		break; /* never kept as an item */
+	}
+	line[n++] = '\r';
+	line[n++] = '\n';
+	relay_conn_write(c, line, (size_t)n);
+	item->end = c->queued;
+}
+
+/* Says what may be said now: all, or one step at a time. */
+static void
+say_steps(struct relay *r)
+{
+	bool all = (r->conn->offer.extensions & SMTP_EXT_PIPELINING) != 0;
+
+	while (r->nsent < r->nitems && (all || r->nsent == r->nanswered)) {
+		if (r->nsent == r->nanswered)
+			relay_conn_expect(r->conn,
+			    r->pool->setup.config->reply_timeout_ms);
+		say(r, &r->items[r->nsent++]);
+	}
+}
+
+/* An answer that no question preceded. A refusal is a farewell. */
+static void
+stray(struct relay *r, const struct smtp_reply *reply)
+{
+	char text[200];
+
+	smtp_reply_summary(text, sizeof(text), reply);
+	relay_conn_down(r->conn, reply->code >= 400 ? CONN_LOST : CONN_BROKEN,
+	    "unexpected \"%s\"", text);
+}
+
+/* Notes what the answer to a step means for the transaction. */
+static void
+note_step(struct relay *r, struct relay_item *item, bool accepted)
+{
+	item->accepted = accepted;
+	switch (item->step) {
+	case RELAY_MAIL:
+		r->mailed = accepted;
+		r->refused = !accepted;
+		break;
+	case RELAY_RCPT:
+		r->recipient = r->recipient || accepted;
+		break;
+	case RELAY_DATA:
+		forget_steps(r);
+		enter(r, accepted ? TXN_BODY : TXN_DONE);
+		break;
+	case RELAY_DOT:
+		break;
+	}
+}
+
+static void
+note_code(struct relay *r, int code)
+{
+	r->heard = true;
+	if (code >= 400)
+		r->conn->errors++;
+	if (code == 421)
+		r->conn->retire = true;
+}
+
+static void
+on_step_reply(struct relay *r, struct smtp_reply *reply)
+{
+	struct relay_conn *c = r->conn;
+	struct relay_item *item = &r->items[r->nanswered];
+	enum relay_step step;
+	enum relay_mapped mapped;
+	bool known;
+
+	if (r->nanswered == r->nsent || c->sent < item->end ||
+	    (reply->code == 421 && r->reused && !r->heard)) {
+		stray(r, reply);
+		return;
+	}
+	step = item->step;
+	mapped = relay_map(step, reply->code,
+	    r->refused || (step == RELAY_DATA && !r->recipient));
+	if (mapped == MAP_BROKEN) {
+		stray(r, reply);
+		return;
+	}
+	note_code(r, reply->code);
+	r->nanswered++;
+	relay_conn_expect(c, r->nanswered == r->nsent ?
+		0 : r->pool->setup.config->reply_timeout_ms);
+	known = item->accepted;
+	note_step(r, item,
+	    mapped == MAP_PASS && relay_map_accepts(step, reply->code));
+	if (reply->code == 421)
+		relay_conn_hang_up(c); /* rather than wait until it closes */
+	else if (r->state == TXN_STEPS)
+		say_steps(r);
+	if (!known)
+		answer(r, step, reply, mapped);
+	else if (!relay_map_accepts(step, reply->code))
+		relay_fail(r, RELAY_AWAY,
+		    "a new connection gave another answer than the lost one");
+}
+
+/* The whole message has not been written yet. */
+static void
+on_early_reply(struct relay *r, struct smtp_reply *reply)
+{
+	if (reply->code < 400) {
+		stray(r, reply);
+		return;
+	}
+	r->early = *reply;
+	memset(reply, 0, sizeof(*reply));
+	relay_conn_close(&r->conn);
+	if (r->state == TXN_DOT) {
+		enter(r, TXN_DONE);
+		answer(r, RELAY_DOT, &r->early,
+		    relay_map(RELAY_DOT, r->early.code, false));
+		return;
+	}
+	enter(r, TXN_REFUSED);
+	if (r->full) {
+		r->full = false;
+		r->cb->on_room(r->owner);
+	}
+}
+
+static void
+on_final_reply(struct relay *r, struct smtp_reply *reply)
+{
+	enum relay_mapped mapped = relay_map(RELAY_DOT, reply->code, false);
+
+	if (mapped == MAP_BROKEN) {
+		stray(r, reply);
+		return;
+	}
+	note_code(r, reply->code);
+	r->conn->messages++;
+	relay_conn_expect(r->conn, 0);
+	r->mailed = false;
+	enter(r, TXN_DONE);
+	answer(r, RELAY_DOT, reply, mapped);
+}
+
+static void
+on_reply(void *arg, struct smtp_reply *reply)
+{
+	struct relay *r = arg;
+
+	switch (r->state) {
+	case TXN_STEPS:
+		on_step_reply(r, reply);
+		break;
+	case TXN_BODY:
+		on_early_reply(r, reply);
+		break;
+	case TXN_DOT:
+		if (r->conn->sent < r->dot_end)
+			on_early_reply(r, reply);
+		else
+			on_final_reply(r, reply);
+		break;
+	default:
+		r->conn->retire = true; /* one too many */
+	}
+}
+
+static void
+on_written(void *arg)
+{
+	struct relay *r = arg;
+
+	if (r->full && buf_len(&r->conn->out) <= RELAY_QUEUE_LOW) {
+		r->full = false;
+		r->cb->on_room(r->owner);
+	}
+}
+
+static const struct conn_user transaction = {
+	.on_reply = on_reply,
+	.on_written = on_written,
+	.on_down = on_down,
+};
+
+/* What could not be told from within a call. */
+static void
+on_later(evutil_socket_t fd, short what, void *arg)
+{
+	struct relay *r = arg;
+	char *detail;
+
+	(void)fd;
+	(void)what;
+	switch (r->state) {
+	case TXN_SEEKING:
+		relay_dial_next(r);
+		break;
+	case TXN_REFUSED:
+		enter(r, TXN_DONE);
+		answer(r, RELAY_DOT, &r->early,
+		    relay_map(RELAY_DOT, r->early.code, false));
+		break;
+	case TXN_FAILED:
+		detail = r->detail;
+		r->detail = NULL;
+		r->cb->on_failure(r->owner, r->why, detail);
+		free(detail);
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- what the session asks for ---- */
+
+void
+relay_found(struct relay *r)
+{
+	relay_conn_use(r->conn, &transaction, r);
+	r->had_peer = true;
+	r->heard = false;
+	enter(r, TXN_STEPS);
+	say_steps(r);
+}
+
+struct relay *
+relay_open(struct relay_pool *p, const struct relay_callbacks *cb, void *owner,
+    const char *sid)
+{
+	struct relay *r = xcalloc(1, sizeof(*r));
+
+	r->pool = p;
+	r->size = -1;
+	relay_set_owner(r, cb, owner);
+	str_copy(r->sid, sizeof(r->sid), str_of(sid));
+	evtimer_assign(&r->later, p->setup.base, on_later, r);
+	p->nrelays++;
+	r->state = TXN_SEEKING;
+	r->conn = relay_pool_take(p);
+	r->reused = r->conn != NULL;
+	if (r->reused)
+		relay_found(r);
+	else
+		relay_dial_start(r);
+	return r;
+}
+
+void
+relay_set_owner(struct relay *r, const struct relay_callbacks *cb, void *owner)
+{
+	r->cb = cb;
+	r->owner = owner;
+}
+
+static void
+add_step(struct relay *r, enum relay_step step, struct str path)
+{
+	struct relay_item *item;
+
+	assert(path.len <= SMTP_PATH_MAX);
+	assert(path.len == 0 || (memchr(path.ptr, '\r', path.len) == NULL &&
+	    memchr(path.ptr, '\n', path.len) == NULL));
+	if (r->state > TXN_STEPS)
+		return; /* it failed, which will be told */
+	if (r->nitems == r->room) {
+		r->room = r->room == 0 ? 4 : 2 * r->room;
+		r->items = xrealloc(r->items, r->room * sizeof(*r->items));
+	}
+	item = &r->items[r->nitems++];
+	*item = (struct relay_item){ .step = step,
+		.at = (uint32_t)buf_len(&r->paths),
+		.len = (uint32_t)path.len };
+	buf_append_str(&r->paths, path);
+	if (r->state == TXN_STEPS)
+		say_steps(r);
+}
+
+void
+relay_mail(struct relay *r, const struct smtp_mail *mail, int64_t size_added)
+{
+	r->size = mail->size < 0 ? -1 : mail->size + size_added;
+	r->body = mail->body;
+	add_step(r, RELAY_MAIL, mail->path);
+}
+
+void
+relay_rcpt(struct relay *r, const struct smtp_rcpt *rcpt)
+{
+	add_step(r, RELAY_RCPT, rcpt->path);
+}
+
+void
+relay_data(struct relay *r)
+{
+	add_step(r, RELAY_DATA, STR(""));
+}
+
+void
+relay_body(struct relay *r, const char *data, size_t len)
+{
+	if (r->state != TXN_BODY || len == 0)
+		return; /* refused or failed */
+	relay_conn_stream(r->conn, data, len);
+	if (buf_len(&r->conn->out) > RELAY_QUEUE_HIGH)
+		r->full = true;
+}
+
+bool
+relay_has_room(const struct relay *r)
+{
+	return !r->full;
+}
+
+void
+relay_dot(struct relay *r)
+{
+	if (r->state == TXN_BODY) {
+		relay_conn_write(r->conn, ".\r\n", 3);
+		r->dot_end = r->conn->queued;
+		enter(r, TXN_DOT);
+		relay_conn_expect(
+		    r->conn, r->pool->setup.config->dot_timeout_ms);
+	} else if (r->state == TXN_REFUSED) {
+		event_active(&r->later, EV_TIMEOUT, 1);
+	}
+}
+
+void
+relay_close(struct relay **relay)
+{
+	struct relay *r = *relay;
+	bool proved;
+
+	*relay = NULL;
+	if (r == NULL)
+		return;
+	proved = r->state == TXN_DONE ||
+	    (r->state == TXN_STEPS && r->nsent == r->nanswered);
+	if (r->conn != NULL && proved)
+		relay_pool_give(r->pool, &r->conn, r->mailed);
+	relay_conn_close(&r->conn);
+	event_del(&r->later);
+	forget_steps(r);
+	smtp_reply_free(&r->early);
+	free(r->detail);
+	r->pool->nrelays--;
+	free(r);
+}
+
+const char *
+relay_peer(const struct relay *r)
+{
+	return r->had_peer ? r->pool->peer : "";
+}
+
+struct smtp_offer
+relay_offer(const struct relay *r)
+{
+	if (r->conn == NULL || r->conn->phase != CONN_READY)
+		return (struct smtp_offer){ 0 };
+	return r->conn->offer;
+}
