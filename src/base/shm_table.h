@@ -12,6 +12,11 @@
  * not: a change is seen entirely or not at all, also over several records.
  * Nothing in it is a pointer.
  *
+ * Beyond the contract: find and each see what the transaction itself planned;
+ * a record is absent from the second in which it expires; what find returned
+ * is valid until commit or abort; lock gives up after 250 ms; a commit after a
+ * removal that the journal had no room for does nothing.
+ *
  * The interface is the `table_*` group of struct portero_host
  * (include/portero/plugin.h), whose comments are the contract; these functions
  * have the same signatures.
