@@ -69,7 +69,10 @@ enum portero_stage {
 	PORTERO_MAIL = 2,    /* MAIL FROM was given */
 	PORTERO_RCPT = 4,    /* once for each RCPT TO */
 	PORTERO_DATA = 8,    /* all recipients known; charges are taken here */
-	PORTERO_END = 32,    /* whole message seen, its end not yet passed on */
+	PORTERO_END = 32,    /* whole message seen, its end not yet passed on;
+	                        who counts bytes is asked only if there are
+	                        more than its charge at DATA took, and then
+	                        charges the difference */
 	PORTERO_OUTCOME = 64 /* what became of it; the verdict is ignored */
 };
 
