@@ -75,6 +75,8 @@ struct config_module {
 	struct config_position at;
 	enum config_mode mode; /* policy only */
 	struct portero_conf *options; /* bound values, NULL until bound */
+	char **files; /* private: config_each_file() */
+	size_t nfiles;
 };
 
 struct config_upstream {
@@ -118,6 +120,10 @@ struct config {
 	struct config_module *modules; /* in the order of the file */
 	size_t nmodules;
 	struct config_upstream upstream;
+	/* Private: the bound values all fields above come from, and the names
+	 * of the files that positions point to. */
+	struct portero_conf *root;
+	struct origins *origins;
 };
 
 /*
@@ -140,6 +146,15 @@ struct config *config_load(int fd, const struct config_resolver *resolver,
     struct config_messages *m);
 void config_free(struct config **c);
 
+/* What only root can see: certificates and keys (readable, fitting, not
+ * expired, the key not open to others), files that options name, users. For
+ * the check role, before it drops its rights. */
+void config_check_files(const struct config *c, struct config_messages *m);
+/* For a reload: warns of each option that differs and that the running
+ * server keeps as it is until a restart. Returns how many. */
+size_t config_needs_restart(const struct config *old, const struct config *new,
+    struct config_messages *m);
+
 /* Listeners flattened: each address of each listen section, in order. This
  * order is the order of the plan and of the session workers' descriptors. */
 struct config_socket {
@@ -157,6 +172,8 @@ void config_print(const struct config *c, bool all, struct buf *out);
 int config_help(const char *name, struct buf *out);
 /* The options as mdoc, for portero.conf(5). */
 void config_manual(struct buf *out);
+/* The same for the options of one plugin. */
+void config_manual_plugin(const struct portero_option *options, struct buf *out);
 
 /* The accessors of struct portero_host; a name that the table lacks ends the process (a plugin bug the check role finds). */
 int64_t config_get_int(const struct portero_conf *c, const char *name);

@@ -1,0 +1,18 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Checks that look at several values, or at more than a type.
+ */
+#ifndef CONFIG_CHECK_H
+#define CONFIG_CHECK_H
+
+#include "config/conf.h"
+
+/* Also takes upstream.hosts apart. */
+void check_config(struct config *c, struct config_messages *m);
+/* An IP address, IPv6 with or without brackets. -1: it is none. */
+int check_address(
+    const char *text, int port, struct sockaddr_storage *to, socklen_t *len_r);
+
+#endif

@@ -1,0 +1,277 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of options. An option is added only if two sensible sites would
+ * set it differently. Nearly everything takes effect with a reload, because
+ * a reload starts new workers; the exceptions are named at the end.
+ */
+#include <string.h>
+
+#include "config/options.h"
+#include "config/value.h"
+#include "ipc/role.h"
+
+#define LIST_END                                                               \
+	{                                                                      \
+		.name = NULL                                                   \
+	}
+#define SECOND 1000
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+
+static const char *const log_targets[] = { "stderr", "file", "syslog", NULL };
+static const char *const log_levels[] = { "error", "warning", "info", "debug",
+	NULL };
+static const char *const profiles[] = { "intermediate", "modern", NULL };
+static const char *const listen_tls[] = { "implicit", "starttls", NULL };
+static const char *const upstream_tls[] = { "none", "starttls", "implicit",
+	NULL };
+static const char *const modes[] = { "enforce", "monitor", NULL };
+static const char *const newlines[] = { "normalize", "reject", NULL };
+
+/* clang-format off */
+static const struct portero_option options_log[] = {
+	{ "to", PORTERO_OPT_ENUM, "stderr",
+	  .help = "Where log lines go.",
+	  .choices = log_targets },
+	{ "file", PORTERO_OPT_STRING, NULL,
+	  .help = "The file, with to = file. It is opened by the master and "
+	    "opened again by `porteroctl log reopen`." },
+	{ "level", PORTERO_OPT_ENUM, "info",
+	  .help = "The least important lines that are written.",
+	  .choices = log_levels },
+	LIST_END
+};
+
+static const struct portero_option options_tls[] = {
+	{ "certificate", PORTERO_OPT_LIST, NULL,
+	  .help = "Files with a certificate and its chain, in PEM. Several "
+	    "for one name may differ in their kind of key (ECDSA and RSA).",
+	  .required = true },
+	{ "key", PORTERO_OPT_LIST, NULL,
+	  .help = "The files of the private keys, in the order of the "
+	    "certificates. Others must not be able to read them.",
+	  .required = true },
+	{ "profile", PORTERO_OPT_ENUM, "intermediate",
+	  .help = "Mozilla's profile of versions and ciphers: intermediate is "
+	    "TLS 1.2 and 1.3, modern is TLS 1.3 only.",
+	  .choices = profiles },
+	LIST_END
+};
+
+static const struct portero_option options_listen[] = {
+	{ "address", PORTERO_OPT_LIST, "{\"*\"}",
+	  .help = "Where to listen; * is every address, IPv6 and IPv4." },
+	{ "port", PORTERO_OPT_INT, NULL,
+	  .help = "The port: 465 for implicit TLS, 587 for STARTTLS (RFC "
+	    "8314).",
+	  .min = 1, .max = 65535, .required = true },
+	{ "tls", PORTERO_OPT_ENUM, NULL,
+	  .help = "implicit: TLS from the first byte. starttls: the client "
+	    "asks for it; nobody can log in before.",
+	  .choices = listen_tls, .required = true },
+	{ "max_size", PORTERO_OPT_SIZE, "50M",
+	  .help = "The largest message taken here, of anybody. The upstream's "
+	    "own limit and policies may be lower.",
+	  .min = 1024, .max = (int64_t)1 << 40 },
+	{ "backlog", PORTERO_OPT_INT, "1024",
+	  .help = "Connections that may wait to be accepted, for each session "
+	    "worker.",
+	  .min = 1, .max = 65535 },
+	LIST_END
+};
+
+/* what every section of a module has beside its plugin's own options */
+#define PLUGIN \
+	{ "plugin", PORTERO_OPT_STRING, NULL, \
+	  .help = "The name of the plugin: a module in plugin_dir, without " \
+	    "its suffix. The plugin's own options stand beside this one.", \
+	  .required = true },
+
+static const struct portero_option options_plugin[] = { PLUGIN LIST_END };
+static const struct portero_option options_policy[] = {
+	PLUGIN
+	{ "mode", PORTERO_OPT_ENUM, "enforce",
+	  .help = "monitor: the policy is asked, its refusals are logged and "
+	    "counted, and the mail goes on.",
+	  .choices = modes },
+	LIST_END
+};
+
+static const struct portero_option options_upstream[] = {
+	{ "hosts", PORTERO_OPT_LIST, NULL,
+	  .help = "The server that takes the mail: \"name:port\", "
+	    "\"192.0.2.1:25\" or \"[2001:db8::1]:25\"; port 25 if none is "
+	    "given. Exactly one for now; all its addresses are used.",
+	  .required = true },
+	{ "tls", PORTERO_OPT_ENUM, "starttls",
+	  .help = "How the way to the upstream is protected. There is no "
+	    "falling back from starttls to none.",
+	  .choices = upstream_tls },
+	{ "verify", PORTERO_OPT_BOOL, "yes",
+	  .help = "Whether the upstream's certificate must be valid for its "
+	    "name." },
+	{ "ca_file", PORTERO_OPT_FILE, NULL,
+	  .help = "Certificates of the authorities to trust, in PEM, instead "
+	    "of the system's." },
+	{ "tls_name", PORTERO_OPT_STRING, NULL,
+	  .help = "The name to expect in the upstream's certificate, if it is "
+	    "not the name in hosts." },
+	{ "connect_timeout", VALUE_MILLISECONDS, "5s",
+	  .help = "Connection, greeting, TLS and EHLO of one address.",
+	  .min = 100, .max = HOUR },
+	{ "reply_timeout", VALUE_MILLISECONDS, "60s",
+	  .help = "The upstream's answer to MAIL, RCPT and DATA.",
+	  .min = 100, .max = HOUR },
+	{ "dot_timeout", VALUE_MILLISECONDS, "600s",
+	  .help = "The upstream's answer to the end of a message. Whoever "
+	    "gives up earlier does not know whether the mail was sent.",
+	  .min = 100, .max = HOUR },
+	{ "resolve_every", PORTERO_OPT_DURATION, "60s",
+	  .help = "How often the name is looked up again.",
+	  .min = 1, .max = 86400 },
+	{ "idle_connections", PORTERO_OPT_INT, "8",
+	  .help = "Idle connections that each session worker keeps for the "
+	    "next message.",
+	  .min = 0, .max = 1024 },
+	LIST_END
+};
+
+const struct portero_option options_root[] = {
+	{ "hostname", PORTERO_OPT_STRING, NULL,
+	  .help = "The name of this server: in greetings, in EHLO to the "
+	    "upstream and in Received lines. The default certificate should "
+	    "cover it.",
+	  .required = true },
+	{ "session_workers", PORTERO_OPT_INT, "0",
+	  .help = "Processes that serve clients; 0: one for each processor.",
+	  .min = 0, .max = MAX_SESSION_WORKERS },
+	{ "auth_workers", PORTERO_OPT_INT, "8",
+	  .help = "Processes that check logins, one at a time each. With a "
+	    "logins a second that take t seconds each, a*t + 2*sqrt(a*t) + 3 "
+	    "are enough.",
+	  .min = 1, .max = MAX_POOL_WORKERS },
+	{ "policy_workers", PORTERO_OPT_INT, "4",
+	  .help = "Processes that ask policies and the store.",
+	  .min = 1, .max = MAX_POOL_WORKERS },
+	{ "plugin_dir", PORTERO_OPT_STRING, "\"" PORTERO_PLUGIN_DIR "\"",
+	  .help = "The folder of the plugins. It and they must belong to root "
+	    "(or the user that runs the server), and nobody else may write "
+	    "there." },
+	{ "control_socket", PORTERO_OPT_STRING,
+	  "\"" PORTERO_RUN_DIR "/control\"",
+	  .help = "The socket that porteroctl(8) talks to." },
+	{ "state_dir", PORTERO_OPT_STRING, "\"" PORTERO_STATE_DIR "\"",
+	  .help = "Where the memory of plugins is kept over a restart, such "
+	    "as the counters of store_memory. Empty: in memory only." },
+	{ "chroot_dir", PORTERO_OPT_STRING, "\"" PORTERO_RUN_DIR "/empty\"",
+	  .help = "An empty folder that session workers are locked into." },
+	{ "pid_file", PORTERO_OPT_STRING, "\"\"",
+	  .help = "File that gets the master's process id. Empty: none." },
+	{ "user", PORTERO_OPT_STRING, "portero",
+	  .help = "The user of session workers." },
+	{ "user_auth", PORTERO_OPT_STRING, "portero-auth",
+	  .help = "The user of auth workers: reads what is needed to check "
+	    "passwords." },
+	{ "user_policy", PORTERO_OPT_STRING, "portero-policy",
+	  .help = "The user of policy workers and of the control process." },
+	{ "group_control", PORTERO_OPT_STRING, "portero-admin",
+	  .help = "The group that may use the control socket. If there is no "
+	    "such group, it is that of user_policy." },
+	{ "help_url", PORTERO_OPT_STRING, NULL,
+	  .help = "Start of a link for people whose mail was refused; \"/\" "
+	    "and a fixed word for the reason are added." },
+	{ "bare_newline", PORTERO_OPT_ENUM, "normalize",
+	  .help = "What becomes of line feeds without carriage return in a "
+	    "message: made whole, or the message is refused.",
+	  .choices = newlines },
+	{ "max_recipients", PORTERO_OPT_INT, "1000",
+	  .help = "Recipients in one message; further ones get 452.",
+	  .min = 1, .max = 100000 },
+	{ "login_timeout", VALUE_MILLISECONDS, "60s",
+	  .help = "From connection to successful login, whatever the client "
+	    "does.",
+	  .min = 100, .max = HOUR },
+	{ "idle_timeout", VALUE_MILLISECONDS, "300s",
+	  .help = "Silence between commands.",
+	  .min = 100, .max = HOUR },
+	{ "data_timeout", VALUE_MILLISECONDS, "180s",
+	  .help = "No progress while a message arrives.",
+	  .min = 100, .max = HOUR },
+	{ "auth_timeout", VALUE_MILLISECONDS, "5s",
+	  .help = "Time for a login to be checked; then the client is told to "
+	    "try later.",
+	  .min = 10, .max = 10 * MINUTE },
+	{ "policy_timeout", VALUE_MILLISECONDS, "1s",
+	  .help = "Time for all policies of a question; then the client is "
+	    "told to try later.",
+	  .min = 10, .max = 10 * MINUTE },
+	{ "drain_timeout", VALUE_MILLISECONDS, "620s",
+	  .help = "After a reload, time for the old workers to finish their "
+	    "messages. It should be longer than upstream.dot_timeout.",
+	  .min = 100, .max = DAY },
+	{ "stop_timeout", VALUE_MILLISECONDS, "30s",
+	  .help = "The same when the server stops.",
+	  .min = 100, .max = HOUR },
+	{ "log", PORTERO_OPT_SECTION, NULL,
+	  .help = "The log.",
+	  .section = options_log },
+	{ "tls", PORTERO_OPT_SECTION, NULL,
+	  .help = "Certificates for clients. The first section is the "
+	    "default; sections with titles serve further names, taken from "
+	    "their certificates.",
+	  .section = options_tls, .required = true },
+	{ "listen", PORTERO_OPT_SECTION, NULL,
+	  .help = "Where clients come in.",
+	  .section = options_listen, .required = true },
+	{ "auth", PORTERO_OPT_SECTION, NULL,
+	  .help = "Who may log in. Several are asked in the order of the file "
+	    "until one knows the person.",
+	  .section = options_plugin, .required = true },
+	{ "store", PORTERO_OPT_SECTION, NULL,
+	  .help = "Where the counters of limits live.",
+	  .section = options_plugin },
+	{ "policy", PORTERO_OPT_SECTION, NULL,
+	  .help = "The rules. All are asked, in the order of the file; the "
+	    "first refusal counts.",
+	  .section = options_policy },
+	{ "upstream", PORTERO_OPT_SECTION, NULL,
+	  .help = "The server that takes the mail.",
+	  .section = options_upstream, .required = true },
+	LIST_END
+};
+/* clang-format on */
+
+bool
+options_is_module(const struct portero_option *section)
+{
+	return section->section == options_plugin ||
+	       section->section == options_policy;
+}
+
+enum title_rule
+options_title(const struct portero_option *section)
+{
+	if (section->section == options_tls)
+		return TITLE_MAY;
+	if (section->section == options_log ||
+	    section->section == options_upstream ||
+	    (options_is_module(section) && strcmp(section->name, "store") == 0))
+		return TITLE_NONE;
+	return TITLE_MUST;
+}
+
+bool
+options_needs_restart(const struct portero_option *o)
+{
+	/* the master opens these once, before it gives its rights up */
+	static const char *const names[] = { "control_socket", "group_control",
+		"pid_file", "state_dir" };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcmp(names[i], o->name) == 0)
+			return true;
+	return false;
+}
