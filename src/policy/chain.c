@@ -1,0 +1,828 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * One question has stages (MAIL, RCPT for each new recipient, DATA, END); at
+ * each the policies are asked in order, and the first that does not say NEXT
+ * ends it. What they want counted is collected and then looked at (MAIL, RCPT)
+ * or taken (DATA, END) in one step, so that a question is all or nothing.
+ *
+ * A policy is not trusted: its verdict, reply and charges are checked before
+ * anything is made of them, and nonsense counts as "try later".
+ */
+#include "policy/chain.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "ipc/role.h"
+#include "policy/tally.h"
+#include "policy/refusal.h"
+
+#define MAX_ROWS 256
+#define ANY_UNIT ((1u << PORTERO_NUNITS) - 1)
+#define RECIPIENTS_ONLY (1u << PORTERO_RECIPIENTS)
+
+struct chain_policy {
+	const struct plugin *plugin; /* borrowed */
+	uint32_t stages, scopes;
+	bool monitor;
+	bool ends; /* must be asked at END, as far as its answers tell */
+};
+
+struct chain {
+	struct chain_settings settings;
+	struct chain_policy policies[MAX_MODULES];
+	size_t npolicies;
+	uint32_t wants;   /* stages of all, but MAIL and END */
+	bool needs_owned; /* some policy asks for it at MAIL */
+	bool has_monitors;
+	struct tally tally;
+
+	/* the question in hand */
+	struct portero_identity identity;
+	struct portero_facts facts;
+	bool is_known; /* the identity could be read */
+	struct portero_str *recipients; /* owned */
+	size_t nrecipients;             /* room for so many */
+	int64_t deadline_ns;
+	const struct plugin *max_size_owner; /* borrowed */
+
+	/* what the answer points to */
+	struct portero_answer answer; /* of the policy asked last */
+	struct portero_reply reply, max_size_reply, rcpt_reply;
+	char limit[32];
+	struct store_row rows[MAX_ROWS];
+	uint32_t nrows;
+	char row_names[MAX_ROWS][32];
+};
+
+/* ---- setting up --------------------------------------------------------- */
+
+static void
+add_policy(struct chain *c, const struct plugin *p)
+{
+	const struct portero_policy *table = p->table->policy;
+	struct chain_policy *policy = &c->policies[c->npolicies++];
+
+	*policy = (struct chain_policy){ .plugin = p,
+		.stages = table->stages,
+		.scopes = 1u << PORTERO_PERSON,
+		.monitor = p->module->mode == CONFIG_MONITOR };
+	if (table->stages_used != NULL)
+		policy->stages &= table->stages_used(p->ctx);
+	if (table->scopes != NULL)
+		policy->scopes = table->scopes(p->ctx) &
+		    ((1u << PORTERO_NSCOPES) - 1);
+	if ((table->needs & PORTERO_NEED_OWNED) != 0 &&
+	    (policy->stages & PORTERO_MAIL) != 0)
+		c->needs_owned = true;
+	c->wants |= policy->stages &
+	    ~(uint32_t)(PORTERO_MAIL | PORTERO_END);
+	if (!policy->monitor) {
+		c->tally.scopes |= policy->scopes;
+		return;
+	}
+	c->tally.monitor_scopes |= policy->scopes;
+	c->has_monitors = true;
+}
+
+struct chain *
+chain_new(struct plugin *const *plugins, size_t n,
+    const struct chain_settings *settings)
+{
+	struct chain *c = xcalloc(1, sizeof *c);
+
+	assert(n <= MAX_MODULES);
+	c->settings = *settings;
+	c->tally.host_key = str_of(settings->hostname);
+	c->tally.lifetime_s = settings->lifetime_s;
+	for (size_t i = 0; i < n; i++) {
+		if (plugins[i]->module->kind == CONFIG_STORE)
+			c->tally.store = plugins[i];
+		else
+			add_policy(c, plugins[i]);
+	}
+	if (c->tally.store == NULL) /* then nothing can be counted */
+		c->tally.scopes = c->tally.monitor_scopes = 0;
+	return c;
+}
+
+void
+chain_free(struct chain **c)
+{
+	if (*c == NULL)
+		return;
+	free((*c)->recipients);
+	free(*c);
+	*c = NULL;
+}
+
+/* ---- asking one policy -------------------------------------------------- */
+
+static const char *
+stage_name(enum portero_stage stage)
+{
+	switch (stage) {
+	case PORTERO_MAIL:
+		return "mail";
+	case PORTERO_RCPT:
+		return "rcpt";
+	case PORTERO_DATA:
+		return "data";
+	case PORTERO_END:
+		return "end";
+	case PORTERO_OUTCOME:
+		return "outcome";
+	}
+	return "";
+}
+
+static void
+begin_line(const struct chain *c, struct log_line *l, enum log_level level,
+    const char *event, const struct plugin *p)
+{
+	struct portero_str sid = c->facts.session_id;
+
+	log_begin(l, level, event);
+	log_add(l, "s", (struct str){ sid.ptr, sid.len });
+	log_adds(l, "user", c->identity.id);
+	log_adds(l, "plugin", plugin_name(p->module));
+	log_adds(l, "stage", stage_name(c->facts.stage));
+}
+
+static void
+plugin_failed(struct chain *c, const struct plugin *p, const char *what)
+{
+	struct log_line l;
+
+	begin_line(c, &l, LOG_LEVEL_ERROR, "plugin_failed", p);
+	log_adds(&l, "module", p->module->plugin);
+	log_adds(&l, "cause", what);
+	log_end(&l);
+	shared_add(c->settings.shared, c->settings.row, COUNTER_PLUGIN_FAILED,
+	    1);
+}
+
+static const char *
+verdict_fault(enum portero_verdict v)
+{
+	switch (v) {
+	case PORTERO_NEXT:
+	case PORTERO_DENY:
+	case PORTERO_DEFER:
+		return NULL;
+	case PORTERO_NONE:
+		return "no verdict";
+	default:
+		return "a verdict that a policy cannot give";
+	}
+}
+
+/* The charges go to the tally. NULL, or what is wrong. */
+static const char *
+collect(struct chain *c, const struct chain_policy *p)
+{
+	const char *fault = NULL;
+
+	if (c->answer.ncharges > PORTERO_MAX_CHARGES)
+		return "more charges than there is room for";
+	if (c->answer.max_size < 0)
+		return "a negative max_size";
+	if (c->answer.ncharges > 0 && c->tally.store == NULL)
+		return "charges, but no store is configured";
+	for (size_t i = 0; i < c->answer.ncharges && fault == NULL; i++)
+		fault = tally_add(&c->tally, p->plugin, p->scopes,
+		    &c->answer.charges[i]);
+	return fault;
+}
+
+static void
+preset_answer(struct portero_answer *a)
+{
+	memset(a, 0, sizeof *a);
+	a->size = sizeof *a;
+	a->reply.size = sizeof a->reply;
+	for (size_t i = 0; i < PORTERO_MAX_CHARGES; i++)
+		a->charges[i].size = sizeof a->charges[i];
+}
+
+/*
+ * Asks one policy about the facts. NEXT, DENY or DEFER; the reply in
+ * c->answer is legal, and with NEXT the charges are in the tally.
+ */
+static enum portero_verdict
+ask(struct chain *c, const struct chain_policy *p)
+{
+	enum portero_verdict v;
+	const char *fault;
+	bool usable = true;
+
+	preset_answer(&c->answer);
+	v = p->plugin->table->policy->judge(p->plugin->ctx, &c->facts,
+	    &c->answer);
+	fault = verdict_fault(v);
+	if (fault == NULL && v == PORTERO_NEXT) {
+		fault = collect(c, p);
+		usable = fault == NULL;
+	} else if (fault == NULL) {
+		fault = refusal_clamp(&c->answer.reply, v, &usable);
+	}
+	if (fault == NULL && v == PORTERO_DEFER && host_is_late())
+		fault = "deadline";
+	if (fault != NULL)
+		plugin_failed(c, p->plugin, fault);
+	if (usable && verdict_fault(v) == NULL)
+		return v;
+	refusal_plugin(&c->answer.reply);
+	return PORTERO_DEFER;
+}
+
+/* ---- refusing ----------------------------------------------------------- */
+
+static void
+refuse(struct chain *c, struct judge_answer *a, enum portero_verdict v,
+    const char *plugin)
+{
+	a->verdict = v;
+	a->stage = c->facts.stage;
+	a->recipient = (uint32_t)c->facts.recipient;
+	a->plugin = str_of(plugin);
+	a->reply = refusal_view(&c->reply);
+}
+
+static void
+refuse_limit(struct chain *c, struct judge_answer *a, struct tally_entry e)
+{
+	refusal_limit(&c->reply, e.charge, clock_wall_s());
+	str_copy(c->limit, sizeof c->limit, str_of(e.charge->limit));
+	refuse(c, a, PORTERO_DENY, plugin_name(e.owner->module));
+	a->limit = str_of(c->limit);
+	a->used = e.charge->used;
+	a->max = e.charge->max;
+	a->until_s = e.charge->fits_at;
+}
+
+static void
+refuse_store(struct chain *c, struct judge_answer *a)
+{
+	refusal_store(&c->reply);
+	refuse(c, a, PORTERO_DEFER, "store");
+}
+
+/* The time is over: nobody awaits the answer, and nothing may be taken. */
+static bool
+refuse_late(struct chain *c, struct judge_answer *a)
+{
+	if (clock_mono_ns() < c->deadline_ns)
+		return false;
+	refusal_plugin(&c->reply);
+	refuse(c, a, PORTERO_DEFER, "deadline");
+	return true;
+}
+
+/* ---- the stages, for policies that hold --------------------------------- */
+
+static void
+enter_stage(struct chain *c, enum portero_stage stage, size_t recipient)
+{
+	c->facts.stage = stage;
+	c->facts.recipient = recipient;
+	tally_clear(&c->tally);
+}
+
+static void
+note_max_size(struct chain *c, struct judge_answer *a, const struct plugin *p)
+{
+	int64_t max = c->answer.max_size;
+
+	if (max == 0 || (a->max_size != 0 && a->max_size <= max))
+		return;
+	a->max_size = max;
+	c->max_size_owner = p;
+}
+
+/* Does any charge that this policy declared count bytes? */
+static bool
+counts_bytes(const struct portero_answer *a)
+{
+	for (size_t i = 0; i < a->ncharges; i++)
+		if (a->charges[i].unit == PORTERO_BYTES)
+			return true;
+	return false;
+}
+
+/* All that hold, in order. false: one refused. */
+static bool
+ask_all(struct chain *c, struct judge_answer *a)
+{
+	enum portero_stage stage = c->facts.stage;
+
+	for (size_t i = 0; i < c->npolicies; i++) {
+		struct chain_policy *p = &c->policies[i];
+		enum portero_verdict v;
+
+		if (p->monitor || (p->stages & stage) == 0)
+			continue;
+		v = ask(c, p);
+		if (v != PORTERO_NEXT) {
+			c->reply = c->answer.reply;
+			refuse(c, a, v, plugin_name(p->plugin->module));
+			return false;
+		}
+		note_max_size(c, a, p->plugin);
+		if (counts_bytes(&c->answer)) /* asked at END for more only */
+			p->ends = false;
+	}
+	return true;
+}
+
+/* The charge with the fewest recipients left; NULL: none limits them. */
+static const struct portero_charge *
+fewest_left(const struct tally *t, int64_t *left_r)
+{
+	const struct portero_charge *fewest = NULL;
+
+	for (int scope = 0; scope < PORTERO_NSCOPES; scope++) {
+		const struct tally_page *page = &t->pages[scope];
+
+		for (size_t i = 0; i < page->n; i++) {
+			const struct portero_charge *ch = &page->charges[i];
+			int64_t left = ch->max - ch->used;
+
+			if (ch->unit != PORTERO_RECIPIENTS || ch->monitor ||
+			    ch->max == PORTERO_UNLIMITED ||
+			    (fewest != NULL && left >= *left_r))
+				continue;
+			fewest = ch;
+			*left_r = left > 0 ? left : 0;
+		}
+	}
+	return fewest;
+}
+
+static void
+set_recipients(struct tally *t, int64_t amount)
+{
+	for (int scope = 0; scope < PORTERO_NSCOPES; scope++)
+		for (size_t i = 0; i < t->pages[scope].n; i++)
+			if (t->pages[scope].charges[i].unit ==
+			    PORTERO_RECIPIENTS)
+				t->pages[scope].charges[i].amount = amount;
+}
+
+/*
+ * A recipient limit never refuses MAIL: it says how many recipients are left
+ * and what the next one is told. Looks a second time, because only the store
+ * knows when that one will fit.
+ */
+static bool
+limit_recipients(struct chain *c, struct judge_answer *a)
+{
+	const struct portero_charge *ch;
+	struct portero_charge told;
+	int64_t left = 0, now = clock_wall_s();
+
+	ch = fewest_left(&c->tally, &left);
+	if (ch == NULL || left >= c->settings.max_recipients)
+		return true;
+	set_recipients(&c->tally, left + 1 < ch->max ? left + 1 : ch->max);
+	if (tally_peek(&c->tally) != TALLY_DONE) {
+		refuse_store(c, a);
+		return false;
+	}
+	told = *ch;
+	if (told.max == 0)
+		told.fits_at = 0;
+	else if (told.fits_at <= now)
+		/* all of it is this message's own: a window from now */
+		told.fits_at = now + told.window_s + told.window_s / 60 + 1;
+	told.used = told.max;
+	told.amount = 1;
+	refusal_limit(&c->rcpt_reply, &told, now);
+	a->rcpt_reply = refusal_view(&c->rcpt_reply);
+	a->rcpt_left = (uint32_t)left;
+	return true;
+}
+
+/* MAIL without DATA: what would not fit even now. */
+static bool
+look_ahead(struct chain *c, struct judge_answer *a)
+{
+	struct tally_entry worst;
+
+	if (tally_is_empty(&c->tally))
+		return true;
+	set_recipients(&c->tally, 0);
+	if (tally_peek(&c->tally) != TALLY_DONE) {
+		refuse_store(c, a);
+		return false;
+	}
+	worst = tally_worst(&c->tally, ANY_UNIT & ~RECIPIENTS_ONLY, false);
+	if (worst.charge != NULL) {
+		refuse_limit(c, a, worst);
+		return false;
+	}
+	return limit_recipients(c, a);
+}
+
+static bool
+judge_mail(struct chain *c, const struct judge_question *q,
+    struct judge_answer *a)
+{
+	enter_stage(c, PORTERO_MAIL, 0);
+	if (!ask_all(c, a))
+		return false;
+	if (a->max_size != 0) {
+		refusal_too_large(&c->max_size_reply, -1, a->max_size);
+		a->max_size_reply = refusal_view(&c->max_size_reply);
+		if (q->declared_size > a->max_size) {
+			refusal_too_large(&c->reply, q->declared_size,
+			    a->max_size);
+			refuse(c, a, PORTERO_DENY,
+			    plugin_name(c->max_size_owner->module));
+			return false;
+		}
+	}
+	return (q->stages & PORTERO_DATA) != 0 || look_ahead(c, a);
+}
+
+static bool
+judge_recipients(struct chain *c, const struct judge_question *q,
+    struct judge_answer *a)
+{
+	struct tally_entry worst;
+
+	for (uint32_t i = q->first_new; i < q->nrecipients; i++) {
+		enter_stage(c, PORTERO_RCPT, i);
+		if (!ask_all(c, a))
+			return false;
+		if (tally_is_empty(&c->tally))
+			continue;
+		if (tally_peek(&c->tally) != TALLY_DONE) {
+			refuse_store(c, a);
+			return false;
+		}
+		worst = tally_worst(&c->tally, ANY_UNIT, false);
+		if (worst.charge != NULL) {
+			refuse_limit(c, a, worst);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* What only counts would have refused: say so. */
+static void
+log_monitor(struct chain *c, const struct plugin *p, enum portero_verdict v,
+    const struct portero_reply *r, const struct portero_charge *charge)
+{
+	struct log_line l;
+
+	begin_line(c, &l, LOG_LEVEL_INFO, "monitor", p);
+	log_adds(&l, "verdict", v == PORTERO_DENY ? "deny" : "defer");
+	log_adds(&l, "reason", r->reason);
+	if (charge != NULL) {
+		log_adds(&l, "limit", charge->limit);
+		log_addn(&l, "used", charge->used);
+		log_addn(&l, "max", charge->max);
+	}
+	log_addf(&l, "reply", "%d %s %s", r->code, r->enhanced, r->text);
+	log_end(&l);
+	shared_add(c->settings.shared, c->settings.row, COUNTER_MONITOR_DENIED,
+	    1);
+}
+
+static void
+log_monitor_limit(struct chain *c)
+{
+	struct tally_entry e = tally_worst(&c->tally, ANY_UNIT, true);
+	struct portero_reply r = { .size = sizeof r };
+
+	if (e.charge == NULL)
+		return;
+	refusal_limit(&r, e.charge, clock_wall_s());
+	log_monitor(c, e.owner, PORTERO_DENY, &r, e.charge);
+}
+
+/* Bytes that are reserved; INT64_MAX: nobody counts them. */
+static int64_t
+reserved_bytes(const struct tally *t)
+{
+	int64_t least = INT64_MAX;
+
+	for (int scope = 0; scope < PORTERO_NSCOPES; scope++)
+		for (size_t i = 0; i < t->pages[scope].n; i++)
+			if (t->pages[scope].charges[i].unit == PORTERO_BYTES &&
+			    t->pages[scope].charges[i].amount < least)
+				least = t->pages[scope].charges[i].amount;
+	return least;
+}
+
+static bool
+take(struct chain *c, const struct judge_question *q, struct judge_answer *a)
+{
+	struct tally_entry worst;
+
+	if (refuse_late(c, a))
+		return false;
+	switch (tally_take(&c->tally, q->txid, q->sequence, &a->taken)) {
+	case TALLY_DONE:
+		log_monitor_limit(c);
+		return true;
+	case TALLY_REFUSED:
+		worst = tally_worst(&c->tally, ANY_UNIT, false);
+		if (worst.charge != NULL) {
+			refuse_limit(c, a, worst);
+			return false;
+		}
+		break; /* refused without a reason: a broken store */
+	default:
+		break;
+	}
+	refuse_store(c, a);
+	return false;
+}
+
+static bool
+judge_data(struct chain *c, const struct judge_question *q,
+    struct judge_answer *a)
+{
+	enter_stage(c, PORTERO_DATA, 0);
+	if (!ask_all(c, a) || !take(c, q, a))
+		return false;
+	a->reserved_bytes = reserved_bytes(&c->tally);
+	return true;
+}
+
+static bool
+judge_end(struct chain *c, const struct judge_question *q,
+    struct judge_answer *a)
+{
+	enter_stage(c, PORTERO_END, 0);
+	if (!ask_all(c, a) || !take(c, q, a))
+		return false;
+	if (reserved_bytes(&c->tally) != INT64_MAX)
+		a->reserved_bytes = q->message_size;
+	return true;
+}
+
+static void
+judge_stages(struct chain *c, const struct judge_question *q,
+    struct judge_answer *a)
+{
+	/* clang-format off */
+	static const struct {
+		enum portero_stage stage;
+		bool (*judge)(struct chain *, const struct judge_question *,
+		    struct judge_answer *);
+	} order[] = {
+		{ PORTERO_MAIL, judge_mail },
+		{ PORTERO_RCPT, judge_recipients },
+		{ PORTERO_DATA, judge_data },
+		{ PORTERO_END,  judge_end },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+		if ((q->stages & order[i].stage) != 0 &&
+		    !order[i].judge(c, q, a))
+			return;
+}
+
+/* ---- one question ------------------------------------------------------- */
+
+static void
+lend_recipients(struct chain *c, const struct judge_question *q)
+{
+	if (q->nrecipients > c->nrecipients) {
+		c->recipients = xrealloc(c->recipients,
+		    q->nrecipients * sizeof *c->recipients);
+		c->nrecipients = q->nrecipients;
+	}
+	for (uint32_t i = 0; i < q->nrecipients; i++)
+		c->recipients[i] = (struct portero_str){ q->recipients[i].ptr,
+			q->recipients[i].len };
+}
+
+static struct portero_str
+lend(struct str s)
+{
+	return (struct portero_str){ s.ptr, s.len };
+}
+
+static void
+set_facts(struct chain *c, const struct judge_question *q)
+{
+	lend_recipients(c, q);
+	c->facts = (struct portero_facts){ .size = sizeof c->facts,
+		.identity = &c->identity,
+		.session_id = lend(q->session_id),
+		.listener = lend(q->listener),
+		.client_address = lend(q->client_address),
+		.reverse_path = lend(q->reverse_path),
+		.declared_size = q->declared_size,
+		.recipients = c->recipients,
+		.nrecipients = q->nrecipients,
+		.message_size = q->message_size,
+		.sender_owned = q->sender_owned,
+		.outcome = q->outcome,
+		.naccepted = q->naccepted };
+	if (q->sender_owned == PORTERO_OWNED_UNKNOWN && q->reverse_path.len > 0)
+		c->facts.sender_owned = identity_owns(&c->identity,
+		    q->reverse_path);
+}
+
+static void
+open_pass(struct chain *c, bool monitor)
+{
+	tally_open(&c->tally, str_of(c->identity.id),
+	    str_of(c->identity.class_name), identity_domain(&c->identity),
+	    monitor);
+}
+
+static bool
+needs_owned(const struct chain *c, const struct judge_question *q)
+{
+	return c->needs_owned && (q->stages & PORTERO_MAIL) != 0 &&
+	    q->reverse_path.len > 0 && !q->owned_asked &&
+	    c->facts.sender_owned == PORTERO_OWNED_UNKNOWN;
+}
+
+/* The stages to come. Who counts bytes is asked at END only about more of
+ * them: reserved_bytes tells. */
+static uint32_t
+wants(const struct chain *c)
+{
+	uint32_t stages = c->wants;
+
+	for (size_t i = 0; i < c->npolicies; i++)
+		if (c->policies[i].ends)
+			stages |= PORTERO_END;
+	return stages;
+}
+
+static void
+forget_ends(struct chain *c)
+{
+	for (size_t i = 0; i < c->npolicies; i++)
+		c->policies[i].ends =
+		    (c->policies[i].stages & PORTERO_END) != 0;
+}
+
+void
+chain_judge(struct chain *c, const struct judge_question *q,
+    int64_t deadline_ns, struct judge_answer *a)
+{
+	*a = (struct judge_answer){ .verdict = PORTERO_NEXT,
+		.rcpt_left = RCPT_LEFT_UNLIMITED,
+		.reserved_bytes = INT64_MAX };
+	c->deadline_ns = deadline_ns;
+	forget_ends(c);
+	tally_settle(&c->tally, q->settles, q->nsettles);
+	c->is_known = identity_decode(q->identity, &c->identity) == 0;
+	set_facts(c, q);
+	open_pass(c, false);
+	if (!c->is_known) {
+		refusal_plugin(&c->reply);
+		refuse(c, a, PORTERO_DEFER, "identity");
+	} else if (needs_owned(c, q)) {
+		/* safe also for who overlooks the flag */
+		refusal_plugin(&c->reply);
+		refuse(c, a, PORTERO_DEFER, "");
+		a->needs_owned = true;
+	} else {
+		judge_stages(c, q, a);
+	}
+	a->wants = wants(c);
+	a->nsettled = tally_flush(&c->tally);
+}
+
+/* ---- afterwards --------------------------------------------------------- */
+
+static void
+ask_monitors(struct chain *c, enum portero_stage stage, size_t recipient)
+{
+	enter_stage(c, stage, recipient);
+	for (size_t i = 0; i < c->npolicies; i++) {
+		const struct chain_policy *p = &c->policies[i];
+		enum portero_verdict v;
+
+		if (!p->monitor || (p->stages & stage) == 0)
+			continue;
+		v = ask(c, p);
+		if (v != PORTERO_NEXT)
+			log_monitor(c, p->plugin, v, &c->answer.reply, NULL);
+	}
+}
+
+static void
+monitor_stages(struct chain *c, const struct judge_question *q)
+{
+	const uint32_t takes = PORTERO_DATA | PORTERO_END;
+	bool stands;
+
+	open_pass(c, true);
+	if ((q->stages & PORTERO_MAIL) != 0)
+		ask_monitors(c, PORTERO_MAIL, 0);
+	for (uint32_t i = q->first_new;
+	     i < q->nrecipients && (q->stages & PORTERO_RCPT) != 0; i++)
+		ask_monitors(c, PORTERO_RCPT, i);
+	if ((q->stages & takes) == 0)
+		return;
+	ask_monitors(c, (q->stages & PORTERO_DATA) != 0 ? PORTERO_DATA :
+							  PORTERO_END, 0);
+	tally_take(&c->tally, q->txid, q->sequence, &stands);
+	log_monitor_limit(c);
+}
+
+static void
+tell_outcome(struct chain *c)
+{
+	enter_stage(c, PORTERO_OUTCOME, 0);
+	for (size_t i = 0; i < c->npolicies; i++) {
+		const struct plugin *p = c->policies[i].plugin;
+
+		if ((c->policies[i].stages & PORTERO_OUTCOME) == 0)
+			continue;
+		preset_answer(&c->answer);
+		p->table->policy->judge(p->ctx, &c->facts, &c->answer);
+	}
+}
+
+void
+chain_afterwards(struct chain *c, const struct judge_question *q,
+    const struct judge_answer *a)
+{
+	tally_settle_monitor(&c->tally, q->settles, q->nsettles);
+	if (!c->is_known)
+		return;
+	if (q->stages == PORTERO_OUTCOME)
+		tell_outcome(c);
+	else if (c->has_monitors && a->verdict == PORTERO_NEXT)
+		monitor_stages(c, q);
+}
+
+/* ---- settles and the store's own questions ------------------------------ */
+
+void
+chain_settle(struct chain *c, const struct settle_question *q,
+    struct settle_answer *a)
+{
+	tally_settle(&c->tally, q->settles, q->nsettles);
+	a->nsettled = tally_flush(&c->tally);
+}
+
+void
+chain_settle_afterwards(struct chain *c, const struct settle_question *q)
+{
+	tally_settle_monitor(&c->tally, q->settles, q->nsettles);
+}
+
+static void
+add_row(void *arg, const struct portero_row *row)
+{
+	struct chain *c = arg;
+	struct store_row *to = &c->rows[c->nrows];
+
+	if (c->nrows == MAX_ROWS || (unsigned)row->unit >= PORTERO_NUNITS)
+		return;
+	str_copy(c->row_names[c->nrows], sizeof *c->row_names,
+	    (struct str){ row->limit, strnlen(row->limit, 32) });
+	*to = (struct store_row){ .limit = str_of(c->row_names[c->nrows]),
+		.unit = row->unit,
+		.max = row->max,
+		.used = row->used,
+		.resets_at = row->resets_at,
+		.window_s = row->window_s,
+		.open = row->open };
+	c->nrows++;
+}
+
+void
+chain_store(struct chain *c, const struct store_question *q,
+    struct store_answer *a)
+{
+	struct portero_op op = { .size = sizeof op,
+		.kind = q->reset ? PORTERO_OP_RESET : PORTERO_OP_REPORT,
+		.scope = q->scope,
+		.key = lend(q->key),
+		.lifetime_s = c->settings.lifetime_s,
+		.row = add_row,
+		.row_arg = c };
+
+	*a = (struct store_answer){ .rows = c->rows };
+	c->nrows = 0;
+	if (tally_apply(&c->tally, &op) == -1) {
+		a->failed = true;
+		a->error = c->tally.store == NULL ?
+		    STR("no store is configured") :
+		    STR("the store is away");
+		return;
+	}
+	a->nrows = c->nrows;
+}
