@@ -1,0 +1,33 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The auth sections, asked in the order of the file: the first answer that is
+ * not "unknown here" holds, and "cannot tell" ends it too, so that a person
+ * of an absent directory is never told that the password is wrong.
+ */
+#ifndef POLICY_LOGIN_H
+#define POLICY_LOGIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ipc/question.h"
+#include "ipc/shared.h"
+#include "policy/plugin.h"
+
+struct login;
+
+/* plugins: auth sections; borrowed, but not the array. shared: borrowed. */
+struct login *login_new(struct plugin *const *plugins, size_t n,
+    struct shared *shared, unsigned row);
+void login_free(struct login **l);
+
+/* Strings in *a hold until the next call. */
+void login_ask(struct login *l, const struct login_question *q,
+    struct login_answer *a);
+/* Asks the section the person came from. */
+void login_owns(struct login *l, const struct owns_question *q,
+    struct owns_answer *a);
+
+#endif

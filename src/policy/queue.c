@@ -1,0 +1,109 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The trick in queue.h. What must hold: whenever the queue's number stands
+ * for the socket at end of file, `ordered` is set or is about to be seen set.
+ */
+#include "policy/queue.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+static struct {
+	int fd;     /* what recv(2) is called with */
+	int real;   /* the queue */
+	int at_end; /* reading it always returns end of file */
+	volatile sig_atomic_t ordered;
+} queue = { .real = -1, .at_end = -1 };
+
+static void
+on_lifeline(int sig)
+{
+	int saved = errno;
+
+	(void)sig;
+	queue.ordered = 1;
+	dup2(queue.at_end, queue.fd);
+	errno = saved;
+}
+
+static int
+open_at_end(void)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
+		return -1;
+	close(pair[1]);
+	return pair[0];
+}
+
+int
+queue_open(int queue_fd, int lifeline_fd, struct error *err)
+{
+	struct sigaction action = { .sa_handler = on_lifeline,
+		.sa_flags = SA_RESTART };
+	sigset_t set;
+	int flags;
+
+	queue.fd = queue_fd;
+	queue.real = fcntl(queue_fd, F_DUPFD_CLOEXEC, 0);
+	queue.at_end = open_at_end();
+	queue.ordered = 1; /* an order may be there already */
+	sigemptyset(&set);
+	sigaddset(&set, SIGIO);
+	flags = fcntl(lifeline_fd, F_GETFL);
+	if (queue.real == -1 || queue.at_end == -1 || flags == -1 ||
+	    sigaction(SIGIO, &action, NULL) == -1 ||
+	    sigprocmask(SIG_UNBLOCK, &set, NULL) == -1 ||
+	    fcntl(lifeline_fd, F_SETOWN, getpid()) == -1 ||
+	    fcntl(lifeline_fd, F_SETFL, flags | O_ASYNC) == -1)
+		return error_set(err, ERROR_INTERNAL, "lifeline's signal: %s",
+		    strerror(errno));
+	return 0;
+}
+
+void
+queue_close(void)
+{
+	if (queue.real != -1)
+		close(queue.real);
+	if (queue.at_end != -1)
+		close(queue.at_end);
+	queue.real = queue.at_end = -1;
+}
+
+enum queue_event
+queue_next(uint8_t *buf, size_t size, bool wait, size_t *len_r)
+{
+	ssize_t n;
+
+	for (;;) {
+		if (queue.ordered) {
+			queue.ordered = 0; /* first: see above */
+			dup2(queue.real, queue.fd);
+			return QUEUE_ORDER;
+		}
+		n = recv(queue.fd, buf, size,
+		    MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT));
+		if (n > 0) {
+			*len_r = (size_t)n;
+			return QUEUE_RECORD;
+		}
+		if (queue.ordered || (n == -1 && errno == EINTR))
+			continue;
+		if (n == -1 && errno == EAGAIN)
+			return QUEUE_EMPTY;
+		if (n == -1)
+			log_say(LOG_LEVEL_ERROR, "queue", "recv: %s",
+			    strerror(errno));
+		return QUEUE_CLOSED;
+	}
+}

@@ -1,0 +1,40 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A pool worker's two sources, the question queue and the lifeline, awaited
+ * by one blocking recv(2): poll(2) would wake all workers of the pool for
+ * every question, where recv(2) wakes one.
+ *
+ * So the lifeline is watched by a signal (SIGIO). Its handler puts a socket at
+ * end of file in the queue's place: a recv(2) that has not begun finds that,
+ * and one that waits is restarted by the kernel and finds it too. No order is
+ * lost between a look at a flag and the call.
+ */
+#ifndef POLICY_QUEUE_H
+#define POLICY_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+enum queue_event {
+	QUEUE_RECORD = 1,
+	QUEUE_ORDER,  /* the lifeline has something to say */
+	QUEUE_EMPTY,  /* only without wait */
+	QUEUE_CLOSED  /* nobody is left who could ask */
+};
+
+/* One queue for each process. Both descriptors are borrowed. */
+int queue_open(int queue_fd, int lifeline_fd, struct error *err);
+/* For tests: closes what queue_open() made and leaves the signal alone. */
+void queue_close(void);
+/* The next event; a record is in buf, *len_r its true length, which may be
+ * more than size: then it was cut. */
+enum queue_event queue_next(uint8_t *buf, size_t size, bool wait,
+    size_t *len_r);
+
+#endif
