@@ -138,7 +138,8 @@ shared_upstream_read(const struct shared *s, struct upstream_state *to,
 		atomic_thread_fence(memory_order_acquire);
 		if (shared_upstream_version(s) == before) {
 			*to = copy;
-			*version = before;
+			if (version != NULL)
+				*version = before;
 			return;
 		}
 	}

@@ -96,7 +96,7 @@ uint64_t shared_sum(const struct shared *s, enum counter c);
 void shared_retire(struct shared *s, unsigned row);
 const char *counter_name(enum counter c); /* "messages_accepted" */
 
-/* A consistent copy; *version changes whenever it was written. While it is being
+/* A consistent copy; *version (may be NULL) changes whenever it was written. While it is being
  * written for long (its writer was killed) both stay as they are: start with zeroes. */
 void shared_upstream_read(const struct shared *s, struct upstream_state *to, uint32_t *version);
 uint32_t shared_upstream_version(const struct shared *s);
