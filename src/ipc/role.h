@@ -31,7 +31,8 @@ enum role_fd {
 	 * the plan; when there are more sockets than slots, in whole rounds of that order, so
 	 * that descriptor i belongs to listener i modulo the plan's number. auth, policy: write ends of the answer pairs, by asker; then the shares
 	 * of its modules that have one, in the order of the plan. */
-	ROLE_FD_FIRST = 16
+	ROLE_FD_FIRST = 16,
+	ROLE_FD_RUNNING_CONFIG = ROLE_FD_FIRST /* check, on a reload: what runs now */
 };
 
 #define MAX_SESSION_WORKERS 64
