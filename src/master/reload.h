@@ -1,0 +1,53 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A reload: a trial of the configuration, then a new generation, then the
+ * verdict for whoever asked. One at a time; who asks meanwhile gets the
+ * verdict of the next.
+ */
+#ifndef MASTER_RELOAD_H
+#define MASTER_RELOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+struct generation;
+struct master;
+struct trial;
+
+#define RELOAD_ASKERS_MAX 32
+
+/* A request of a control process. */
+struct reload_asker {
+	uint32_t generation;
+	uint64_t id;
+};
+
+struct reload_askers {
+	struct reload_asker asker[RELOAD_ASKERS_MAX];
+	unsigned count;
+};
+
+struct reload {
+	struct trial *trial;     /* owned; the first half */
+	struct generation *next; /* borrowed; the second */
+	struct buf notes;        /* warnings of the trial, for the verdict */
+	struct reload_askers now, later;
+	bool again;              /* asked for meanwhile */
+};
+
+/* g: whose control process asked; NULL: a signal did. */
+void reload_ask(struct master *m, const struct generation *g, uint64_t id);
+/* The trial's lifeline is readable, or its time is up. */
+void reload_tick(struct master *m, int64_t now_ms, int64_t *next_ms);
+/* The generation that a reload started is ready (why NULL) or will not be. */
+void reload_on_generation(struct master *m, const char *why);
+void reload_free(struct reload *r);
+/* Each line of text as a line of the log. */
+void reload_log_messages(const char *text, size_t len);
+
+#endif
