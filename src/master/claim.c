@@ -1,0 +1,131 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Takes possession at the start, while the master still has all its rights.
+ */
+#include "master/claim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/str.h"
+
+#define CONTROL_BACKLOG 64
+
+static int
+make_folder(const char *path, struct error *err)
+{
+	if (mkdir(path, 0755) == 0 || errno == EEXIST)
+		return 0;
+	return error_set(err, ERROR_PERMANENT, "cannot make %s: %s", path,
+	    strerror(errno));
+}
+
+int
+claim_folders(const struct plan *plan, struct error *err)
+{
+	char dir[sizeof(plan->control_socket)];
+	char *slash;
+
+	str_copy(dir, sizeof(dir), str_of(plan->control_socket));
+	slash = strrchr(dir, '/');
+	if (slash != NULL && slash != dir) {
+		*slash = '\0';
+		if (make_folder(dir, err) == -1)
+			return -1;
+	}
+	return geteuid() == 0 ? make_folder(plan->chroot_dir, err) : 0;
+}
+
+int
+claim_pid_file(const char *path, struct error *err)
+{
+	char text[16];
+	int n, fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+
+	if (fd == -1)
+		return error_set(err, ERROR_PERMANENT, "cannot open %s: %s",
+		    path, strerror(errno));
+	n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	if (flock(fd, LOCK_EX | LOCK_NB) == -1)
+		error_set(err, ERROR_PERMANENT,
+		    "%s is held by another porterod", path);
+	else if (ftruncate(fd, 0) == -1 || write(fd, text, (size_t)n) != n)
+		error_set(err, ERROR_PERMANENT, "cannot write %s: %s", path,
+		    strerror(errno));
+	else
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* A socket that nobody answers on is left from a master that was killed. */
+static int
+remove_stale(const struct sockaddr_un *address, struct error *err)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int ret, saved;
+
+	if (fd == -1)
+		return error_set(err, ERROR_TEMPORARY, "socket: %s",
+		    strerror(errno));
+	ret = connect(fd, (const struct sockaddr *)address, sizeof(*address));
+	saved = errno;
+	close(fd);
+	if (ret == 0 || saved == EAGAIN)
+		return error_set(err, ERROR_PERMANENT,
+		    "another porterod answers on %s", address->sun_path);
+	if (saved == ECONNREFUSED && unlink(address->sun_path) == -1)
+		return error_set(err, ERROR_PERMANENT, "cannot remove %s: %s",
+		    address->sun_path, strerror(errno));
+	return 0;
+}
+
+/* The file gets its group and mode when it is made: there is no moment at
+ * which others could connect. */
+static int
+bind_as(int fd, const struct sockaddr_un *address, gid_t gid)
+{
+	const gid_t own = getegid();
+	const mode_t mask = umask(0117);
+	const bool change = geteuid() == 0 && gid != own;
+	int ret = -1, saved;
+
+	if (!change || setegid(gid) == 0)
+		ret = bind(fd, (const struct sockaddr *)address,
+		    sizeof(*address));
+	saved = errno;
+	umask(mask);
+	if (change && setegid(own) == -1)
+		ret = -1;
+	errno = saved;
+	return ret;
+}
+
+int
+claim_control_socket(const char *path, gid_t gid, struct error *err)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd;
+
+	str_copy(address.sun_path, sizeof(address.sun_path), str_of(path));
+	if (remove_stale(&address, err) == -1)
+		return -1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd != -1 && bind_as(fd, &address, gid) == 0 &&
+	    listen(fd, CONTROL_BACKLOG) == 0)
+		return fd;
+	error_set(err, ERROR_PERMANENT, "cannot listen on %s: %s", path,
+	    strerror(errno));
+	if (fd != -1)
+		close(fd);
+	return -1;
+}
