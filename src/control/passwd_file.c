@@ -30,8 +30,8 @@ passwd_name_ok(const char *name)
 	struct str s = str_of(name);
 
 	return s.len > 0 && s.len <= NAME_MAX_BYTES && text_is_clean(s) &&
-	    strchr(name, ':') == NULL && name[0] != '#' && name[0] != ' ' &&
-	    name[s.len - 1] != ' ';
+	       strchr(name, ':') == NULL && name[0] != '#' && name[0] != ' ' &&
+	       name[s.len - 1] != ' ';
 }
 
 bool
@@ -40,7 +40,7 @@ passwd_class_ok(const char *class_name)
 	struct str s = str_of(class_name);
 
 	return s.len > 0 && s.len < 64 && text_is_clean(s) &&
-	    strpbrk(class_name, ":,= ") == NULL;
+	       strpbrk(class_name, ":,= ") == NULL;
 }
 
 /* The keys behind the hash, with the class put in place of the old one. */
@@ -81,8 +81,7 @@ append_entry(struct buf *out, const struct passwd_edit *e, struct str hash,
 		buf_append(out, "!", 1);
 	if (e->change == PASSWD_LOCK)
 		buf_append_str(out, hash);
-	append_keys(out, keys,
-	    e->change == PASSWD_SET ? e->class_name : NULL);
+	append_keys(out, keys, e->change == PASSWD_SET ? e->class_name : NULL);
 	buf_append(out, "\n", 1);
 }
 
@@ -111,8 +110,8 @@ passwd_edit(struct str text, const struct passwd_edit *e, struct buf *out,
 		append_entry(out, e, hash, rest);
 	}
 	if (found == 0 && e->change != PASSWD_SET)
-		return error_set(err, ERROR_PERMANENT, "no entry \"%s\"",
-		    e->name);
+		return error_set(
+		    err, ERROR_PERMANENT, "no entry \"%s\"", e->name);
 	if (found == 0)
 		append_entry(out, e, STR(""), STR(""));
 	return 0;

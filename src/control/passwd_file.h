@@ -20,7 +20,7 @@
 enum passwd_change {
 	PASSWD_SET = 1, /* new hash; adds the entry if it is not there */
 	PASSWD_DELETE,
-	PASSWD_LOCK     /* "!" before the hash: no password fits */
+	PASSWD_LOCK /* "!" before the hash: no password fits */
 };
 
 struct passwd_edit {

@@ -42,9 +42,10 @@ request_fill(struct request *r, json_t *object, struct error *err)
 			    "a person is a name of 1 to %d bytes", PERSON_MAX);
 		str_copy(r->person, sizeof r->person, name);
 	}
-	if (all != NULL && ((r->verb->flags & VERB_HAS_ALL) == 0 ||
-	    !json_is_boolean(all)))
-		return error_set(err, ERROR_PERMANENT, "\"all\" is out of place");
+	if (all != NULL &&
+	    ((r->verb->flags & VERB_HAS_ALL) == 0 || !json_is_boolean(all)))
+		return error_set(
+		    err, ERROR_PERMANENT, "\"all\" is out of place");
 	r->all = json_is_true(all);
 	if (json_object_size(object) !=
 	    1u + (person != NULL ? 1 : 0) + (all != NULL ? 1 : 0))
@@ -53,8 +54,8 @@ request_fill(struct request *r, json_t *object, struct error *err)
 }
 
 int
-request_parse(const char *line, size_t len, struct request *r,
-    struct error *err)
+request_parse(
+    const char *line, size_t len, struct request *r, struct error *err)
 {
 	json_error_t where;
 	json_t *object;
@@ -66,8 +67,8 @@ request_parse(const char *line, size_t len, struct request *r,
 		    "a request has at most %d bytes", REQUEST_MAX);
 	object = json_loadb(line, len, JSON_REJECT_DUPLICATES, &where);
 	if (object == NULL)
-		return error_set(err, ERROR_PERMANENT, "not JSON: %s",
-		    where.text);
+		return error_set(
+		    err, ERROR_PERMANENT, "not JSON: %s", where.text);
 	if (!json_is_object(object))
 		ret = error_set(err, ERROR_PERMANENT, "not a JSON object");
 	else
@@ -96,8 +97,8 @@ request_line(const struct request *r)
 	json_t *object = json_pack("{s:s}", "verb", r->verb->name);
 
 	if ((r->verb->flags & VERB_OPERAND) != 0)
-		json_object_set_new(object, "person",
-		    answer_string(str_of(r->person)));
+		json_object_set_new(
+		    object, "person", answer_string(str_of(r->person)));
 	if (r->all)
 		json_object_set_new(object, "all", json_true());
 	return dump_line(object);
@@ -170,6 +171,6 @@ answer_line(json_t *answer)
 	if (strlen(line) <= ANSWER_MAX)
 		return line;
 	free(line);
-	return dump_line(answer_error(REASON_FAILED,
-	    "the answer has more than %d bytes", ANSWER_MAX));
+	return dump_line(answer_error(
+	    REASON_FAILED, "the answer has more than %d bytes", ANSWER_MAX));
 }

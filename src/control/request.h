@@ -42,10 +42,10 @@ char *request_line(const struct request *r);
 bool request_person_ok(struct str name);
 
 /* Reasons of an answer that is not ok; porteroctl's exit status follows. */
-#define REASON_USAGE "usage"           /* 2 */
+#define REASON_USAGE "usage"             /* 2 */
 #define REASON_UNREACHABLE "unreachable" /* 3 */
-#define REASON_NOT_FOUND "not_found"   /* 4 */
-#define REASON_REFUSED "refused"       /* 1, as all others */
+#define REASON_NOT_FOUND "not_found"     /* 4 */
+#define REASON_REFUSED "refused"         /* 1, as all others */
 #define REASON_FAILED "failed"
 
 json_t *answer_ok(void);

@@ -9,8 +9,12 @@ text_point(struct str s, uint32_t *point)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	const uint8_t *p = (const uint8_t *)s.ptr;
-	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 :
-	    p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+	size_t n = p[0] < 0x80   ? 1
+	           : p[0] < 0xc2 ? 0
+	           : p[0] < 0xe0 ? 2
+	           : p[0] < 0xf0 ? 3
+	           : p[0] < 0xf5 ? 4
+	                         : 0;
 
 	if (n == 0 || n > s.len)
 		return 0;
@@ -30,9 +34,9 @@ bool
 text_is_control(uint32_t point)
 {
 	return point < 0x20 || (point >= 0x7f && point < 0xa0) ||
-	    point == 0x061c || point == 0x200e || point == 0x200f ||
-	    (point >= 0x2028 && point <= 0x202e) ||
-	    (point >= 0x2066 && point <= 0x2069) || point == 0xfeff;
+	       point == 0x061c || point == 0x200e || point == 0x200f ||
+	       (point >= 0x2028 && point <= 0x202e) ||
+	       (point >= 0x2066 && point <= 0x2069) || point == 0xfeff;
 }
 
 bool

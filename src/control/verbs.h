@@ -26,11 +26,11 @@ enum verb_id {
 };
 
 enum verb_flag {
-	VERB_OPEN = 1,        /* whoever may connect may ask */
-	VERB_CHANGES = 2,     /* goes to the log with the name of who asked */
-	VERB_LOCAL = 4,       /* porteroctl does it without the daemon */
-	VERB_OPERAND = 8,     /* takes one operand */
-	VERB_MAY_OMIT = 16,   /* which may be left out */
+	VERB_OPEN = 1,      /* whoever may connect may ask */
+	VERB_CHANGES = 2,   /* goes to the log with the name of who asked */
+	VERB_LOCAL = 4,     /* porteroctl does it without the daemon */
+	VERB_OPERAND = 8,   /* takes one operand */
+	VERB_MAY_OMIT = 16, /* which may be left out */
 	/* options of porteroctl beside --socket and --json */
 	VERB_HAS_ALL = 32,
 	VERB_HAS_PASSWD = 64, /* --file --delete --lock --class */
@@ -38,8 +38,8 @@ enum verb_flag {
 
 struct verb {
 	enum verb_id id;
-	const char *name; /* one or two words: "limits show" */
-	unsigned flags;   /* enum verb_flag */
+	const char *name;      /* one or two words: "limits show" */
+	unsigned flags;        /* enum verb_flag */
 	const char *arguments; /* for the usage text */
 	const char *help;
 };

@@ -15,10 +15,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-#define CHECK(claim) \
-	do { \
-		if (!(claim)) \
-			abort(); \
+#define CHECK(claim)                                                           \
+	do {                                                                   \
+		if (!(claim))                                                  \
+			abort();                                               \
 	} while (0)
 
 static void
@@ -72,8 +72,8 @@ try_users(struct str s)
 	struct error err;
 
 	if (passwd_edit(s, &e, &out, &err) == 0)
-		CHECK(count_lines((struct str){ buf_data(&out),
-		    buf_len(&out) }) == count_lines(s));
+		CHECK(count_lines((struct str){
+			  buf_data(&out), buf_len(&out) }) == count_lines(s));
 	buf_free(&out);
 }
 

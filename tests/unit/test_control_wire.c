@@ -102,9 +102,10 @@ test_a_person_has_at_most_255_bytes(void **state)
 		    name);
 		assert_int_equal(parse(line, &r), len == PERSON_MAX ? 0 : -1);
 	}
-	assert_int_equal(parse(
-	    "{\"verb\":\"limits reset\",\"person\":\"josé@example.org\"}",
-	    &r), 0);
+	assert_int_equal(
+	    parse("{\"verb\":\"limits reset\",\"person\":\"josé@example.org\"}",
+		&r),
+	    0);
 	assert_string_equal(r.person, "josé@example.org");
 }
 
@@ -206,8 +207,7 @@ test_nothing_from_outside_acts_on_a_terminal(void **state)
 		buf_append(&out, "", 1);
 		assert_string_equal(buf_data(&out), cases[i].out);
 		assert_int_equal(text_is_clean(str_of(cases[i].in)),
-		    !cases[i].lines &&
-		    strcmp(cases[i].in, cases[i].out) == 0);
+		    !cases[i].lines && strcmp(cases[i].in, cases[i].out) == 0);
 		buf_free(&out);
 	}
 }
@@ -257,8 +257,8 @@ expected_line(const char *first)
 	qsort(words, n, sizeof words[0], by_name);
 	line = xasprintf("\t%s) echo \"", *first == '\0' ? "''" : first);
 	for (size_t i = 0; i < n; i++) {
-		char *longer = xasprintf("%s%s%s", line, words[i],
-		    i + 1 < n ? " " : "\" ;;\n");
+		char *longer = xasprintf(
+		    "%s%s%s", line, words[i], i + 1 < n ? " " : "\" ;;\n");
 
 		free(words[i]);
 		free(line);
@@ -280,18 +280,18 @@ test_the_completion_offers_the_verbs_and_no_others(void **state)
 	first[0] = '\0';
 	for (const struct verb *v = verbs; v->name != NULL; v++) {
 		if (strchr(v->name, ' ') == NULL ||
-		    (*first != '\0' && strncmp(v->name, first,
-		    strlen(first)) == 0))
+		    (*first != '\0' &&
+			strncmp(v->name, first, strlen(first)) == 0))
 			continue;
-		str_copy(first, sizeof first, (struct str){ v->name,
-		    strcspn(v->name, " ") });
+		str_copy(first, sizeof first,
+		    (struct str){ v->name, strcspn(v->name, " ") });
 		line = expected_line(first);
 		assert_non_null(strstr(text, line));
 		free(line);
 		lines++;
 	}
 	for (const char *at = text; (at = strstr(at, ") echo \"")) != NULL;
-	    at++)
+	     at++)
 		lines--;
 	assert_int_equal(lines, 0);
 	free(text);

@@ -15,8 +15,9 @@
 
 #define FILE_TEXT "# people\nana:H1:class=staff,limit=5\n\nluis:H2\n"
 
-static const struct passwd_edit set_ana = { .change = PASSWD_SET,
-	.name = "ana", .hash = "NEW" };
+static const struct passwd_edit set_ana = {
+	.change = PASSWD_SET, .name = "ana", .hash = "NEW"
+};
 
 static void
 check(const char *before, struct passwd_edit e, const char *after)

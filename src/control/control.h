@@ -1,0 +1,59 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The control process: what its parts share. It owns the control socket's
+ * clients and the watch on the upstream, and never sees a mail.
+ */
+#ifndef CONTROL_CONTROL_H
+#define CONTROL_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "config/conf.h"
+#include "control/request.h"
+#include "control/server.h"
+#include "control/upstream.h"
+#include "ipc/board.h"
+#include "ipc/lifeline.h"
+#include "ipc/role.h"
+#include "ipc/shared.h"
+
+struct event;
+struct event_base;
+struct ssl_ctx_st;
+
+struct control {
+	const struct role_args *args; /* borrowed */
+	struct event_base *base;
+	struct config *config;
+	struct shared *shared;
+	struct board board;
+	struct ssl_ctx_st *tls; /* for probes; NULL: none */
+	struct upstream_watch *watch;
+	struct server *server;
+	struct record_scratch *scratch;
+	struct event *lifeline, *answers;
+	struct event *drain_limit; /* draining takes too long */
+	uint32_t sandbox;          /* SANDBOX_* in force here */
+	bool root;                 /* started as root: users differ by role */
+	bool draining;
+	uint64_t last_id;
+};
+
+/* An id for a question or a report, never used before. */
+uint64_t control_next_id(struct control *c);
+
+/* The whole answer to `status`. */
+json_t *status_answer(const struct control *c);
+
+/* Asks the store; the client is answered now or by limits_on_answers(). */
+void limits_ask(
+    struct control *c, struct client *client, const struct request *r);
+/* Takes all answers of the policy pool that are there. */
+void limits_on_answers(struct control *c);
+
+#endif
