@@ -300,20 +300,45 @@ show_limits(const json_t *rows, struct buf *out)
 	table_print(&t, out);
 }
 
+/* Warnings, each a line, and at the end what came of it. */
+static void
+show_reload(struct str text, struct buf *out)
+{
+	const char *last;
+
+	if (text.len > 0 && text.ptr[text.len - 1] == '\n')
+		text.len--;
+	last = memrchr(text.ptr, '\n', text.len);
+	last = last == NULL ? text.ptr : last + 1;
+	text_show(out, (struct str){ text.ptr, (size_t)(last - text.ptr) },
+	    true);
+	buf_append_str(out, STR("reloaded: "));
+	text.len -= (size_t)(last - text.ptr);
+	show(out, (struct str){ last, text.len });
+	buf_append(out, "\n", 1);
+}
+
 void
 ctl_show(const struct verb *v, const json_t *answer, struct buf *out)
 {
 	struct str text = member(answer, "text");
 
-	if (v->id == VERB_STATUS)
+	switch (v->id) {
+	case VERB_STATUS:
 		show_status(answer, out);
-	else if (v->id == VERB_LIMITS_SHOW)
+		break;
+	case VERB_LIMITS_SHOW:
 		show_limits(json_object_get(answer, "limits"), out);
-	else if (v->id == VERB_LIMITS_RESET)
-		text = STR("reset");
-	else if (v->id == VERB_RELOAD)
-		buf_append_str(out, STR("reloaded: "));
-	text_show(out, text, true);
-	if (text.len > 0 && text.ptr[text.len - 1] != '\n')
-		buf_append(out, "\n", 1);
+		break;
+	case VERB_LIMITS_RESET:
+		buf_append_str(out, STR("reset\n"));
+		break;
+	case VERB_RELOAD:
+		show_reload(text, out);
+		break;
+	default:
+		text_show(out, text, true);
+		if (text.len > 0 && text.ptr[text.len - 1] != '\n')
+			buf_append(out, "\n", 1);
+	}
 }
