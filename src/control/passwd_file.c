@@ -24,6 +24,22 @@ cut(struct str *s, char c)
 	return head;
 }
 
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r';
+}
+
+static struct str
+trim(struct str s)
+{
+	while (s.len > 0 && is_blank(s.ptr[0]))
+		s = (struct str){ s.ptr + 1, s.len - 1 };
+	while (s.len > 0 && is_blank(s.ptr[s.len - 1]))
+		s.len--;
+	return s;
+}
+
 bool
 passwd_name_ok(const char *name)
 {
@@ -43,6 +59,12 @@ passwd_class_ok(const char *class_name)
 	       strpbrk(class_name, ":,= ") == NULL;
 }
 
+static bool
+is_class(struct str key)
+{
+	return str_eq(trim(cut(&key, '=')), STR("class"));
+}
+
 /* The keys behind the hash, with the class put in place of the old one. */
 static void
 append_keys(struct buf *out, struct str keys, const char *class_name)
@@ -57,9 +79,8 @@ append_keys(struct buf *out, struct str keys, const char *class_name)
 		return;
 	}
 	while (keys.len > 0) {
-		key = cut(&keys, ',');
-		if (key.len == 0 ||
-		    (key.len >= 6 && memcmp(key.ptr, "class=", 6) == 0))
+		key = trim(cut(&keys, ','));
+		if (key.len == 0 || is_class(key))
 			continue;
 		buf_append(out, before, 1);
 		buf_append_str(out, key);
@@ -68,19 +89,28 @@ append_keys(struct buf *out, struct str keys, const char *class_name)
 	buf_appendf(out, "%sclass=%s", before, class_name);
 }
 
+/* "*" is no hash either: "!" takes its place, not one before it. */
 static void
-append_entry(struct buf *out, const struct passwd_edit *e, struct str hash,
-    struct str keys)
+append_locked(struct buf *out, struct str hash)
+{
+	if (hash.len > 0 && (hash.ptr[0] == '!' || hash.ptr[0] == '*'))
+		hash = (struct str){ hash.ptr + 1, hash.len - 1 };
+	buf_append(out, "!", 1);
+	buf_append_str(out, hash);
+}
+
+static void
+append_entry(struct buf *out, const struct passwd_edit *e, struct str name,
+    struct str hash, struct str keys)
 {
 	if (e->change == PASSWD_DELETE)
 		return;
-	buf_appendf(out, "%s:", e->name);
-	if (e->change == PASSWD_SET)
-		buf_append_str(out, str_of(e->hash));
-	else if (hash.len == 0 || hash.ptr[0] != '!')
-		buf_append(out, "!", 1);
+	buf_append_str(out, name);
+	buf_append(out, ":", 1);
 	if (e->change == PASSWD_LOCK)
-		buf_append_str(out, hash);
+		append_locked(out, hash);
+	else
+		buf_append_str(out, str_of(e->hash));
 	append_keys(out, keys, e->change == PASSWD_SET ? e->class_name : NULL);
 	buf_append(out, "\n", 1);
 }
@@ -96,7 +126,8 @@ passwd_edit(struct str text, const struct passwd_edit *e, struct buf *out,
 		line = rest = cut(&text, '\n');
 		number++;
 		name = cut(&rest, ':');
-		if (name.len == line.len || !str_eq(name, str_of(e->name))) {
+		if (name.len == line.len ||
+		    !str_case_eq(trim(name), str_of(e->name))) {
 			buf_append_str(out, line);
 			buf_append(out, "\n", 1);
 			continue;
@@ -106,13 +137,13 @@ passwd_edit(struct str text, const struct passwd_edit *e, struct buf *out,
 			    "lines %u and %u both name \"%s\"", found, number,
 			    e->name);
 		found = number;
-		hash = cut(&rest, ':');
-		append_entry(out, e, hash, rest);
+		hash = trim(cut(&rest, ':'));
+		append_entry(out, e, name, hash, rest);
 	}
 	if (found == 0 && e->change != PASSWD_SET)
 		return error_set(
 		    err, ERROR_PERMANENT, "no entry \"%s\"", e->name);
 	if (found == 0)
-		append_entry(out, e, STR(""), STR(""));
+		append_entry(out, e, str_of(e->name), STR(""), STR(""));
 	return 0;
 }

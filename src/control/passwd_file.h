@@ -6,7 +6,9 @@
  *
  *   name:hash[:key=value,...]
  *
- * Everything else in it (comments, order, other keys) stays as it was.
+ * Names are the same without regard to ASCII case; the file's way to write
+ * one stays. Everything else in it (comments, order, other keys) stays as it
+ * was.
  */
 #ifndef CONTROL_PASSWD_FILE_H
 #define CONTROL_PASSWD_FILE_H
@@ -20,7 +22,7 @@
 enum passwd_change {
 	PASSWD_SET = 1, /* new hash; adds the entry if it is not there */
 	PASSWD_DELETE,
-	PASSWD_LOCK /* "!" before the hash: no password fits */
+	PASSWD_LOCK /* "!" before the hash: suspended */
 };
 
 struct passwd_edit {

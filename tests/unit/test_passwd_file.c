@@ -73,6 +73,7 @@ test_class_takes_the_place_of_the_old_one(void **state)
 	check("ana:H:x=1,class=a,y=2\n", e, "ana:NEW:x=1,y=2,class=boss\n");
 	check("ana:H:classes=a\n", e, "ana:NEW:classes=a,class=boss\n");
 	check("ana:H:\n", e, "ana:NEW:class=boss\n");
+	check("ana:H: x=1 , class = a\n", e, "ana:NEW:x=1,class=boss\n");
 }
 
 static void
@@ -94,6 +95,7 @@ test_lock_makes_the_hash_unusable_and_set_undoes_it(void **state)
 	(void)state;
 	check("luis:H2:class=a\n", e, "luis:!H2:class=a\n");
 	check("luis:!H2\n", e, "luis:!H2\n");
+	check("luis:*\n", e, "luis:!\n");
 	e.change = PASSWD_SET;
 	e.hash = "NEW";
 	check("luis:!H2\n", e, "luis:NEW\n");
@@ -107,6 +109,7 @@ test_names_are_compared_whole_and_comments_are_no_names(void **state)
 	(void)state;
 	check("anabel:H\n#ana:H\nan:H\nana\n", e,
 	    "anabel:H\n#ana:H\nan:H\nana\nana:NEW\n");
+	check("ANA : H : x=1\n", e, "ANA :NEW: x=1\n");
 }
 
 static void
