@@ -75,7 +75,7 @@ struct config_module {
 	struct config_position at;
 	enum config_mode mode; /* policy only */
 	struct portero_conf *options; /* bound values, NULL until bound */
-	char **files; /* private: config_each_file() */
+	struct module_file *files; /* private; owned */
 	size_t nfiles;
 };
 

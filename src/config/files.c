@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "config/conf.h"
+#include "config/module.h"
 #include "config/section.h"
 
 #define EXPIRES_SOON_S ((time_t)30 * 86400)
@@ -195,8 +195,8 @@ check_modules(const struct config *c, struct config_messages *m)
 			check_section(module->options, m);
 		else
 			for (size_t k = 0; k < module->nfiles; k++)
-				check_file(
-				    module->files[k], false, module->at, m);
+				check_file(module->files[k].path, false,
+				    module->files[k].at, m);
 	}
 }
 

@@ -251,16 +251,9 @@ free_sections(struct config *c)
 		free(c->listens[i].title);
 		free_list(&c->listens[i].address);
 	}
-	for (size_t i = 0; i < c->nmodules; i++) {
-		free(c->modules[i].title);
-		free(c->modules[i].plugin);
-		for (size_t k = 0; k < c->modules[i].nfiles; k++)
-			free(c->modules[i].files[k]);
-		free(c->modules[i].files);
-	}
 	free(c->tls);
 	free(c->listens);
-	free(c->modules);
+	modules_free(c);
 	free(c->upstream.host);
 	free(c->upstream.ca_file);
 	free(c->upstream.tls_name);

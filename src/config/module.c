@@ -40,21 +40,27 @@ kind_of(const struct statement *st)
 /* ---- files ------------------------------------------------------------- */
 
 static bool
-is_file_name(struct str name)
+has_suffix(struct str name)
 {
 	return name.len > 5 && memcmp(name.ptr + name.len - 5, "_file", 5) == 0;
 }
 
 static void
-add_file(struct config_module *module, const char *path)
+add_files(struct config_module *module, const struct slot *slot)
 {
-	module->files = xrealloc(
-	    module->files, (module->nfiles + 1) * sizeof *module->files);
-	module->files[module->nfiles++] = xstrdup(path);
+	for (size_t i = 0; i < slot->nitems; i++) {
+		module->files = xrealloc(module->files,
+		    (module->nfiles + 1) * sizeof *module->files);
+		module->files[module->nfiles++] =
+		    (struct module_file){ .path = xstrdup(slot->items[i]),
+			    .at = slot->at,
+			    .has_suffix =
+				has_suffix(str_of(slot->option->name)) };
+	}
 }
 
-/* The values of *_file options of a section whose table nobody knows: one is
- * made up for the occasion. */
+/* The files of a section whose table nobody knows: one is made up for the
+ * occasion. */
 static void
 collect_files(const struct tree *tree, const struct statement *st,
     struct config_module *module)
@@ -68,7 +74,8 @@ collect_files(const struct tree *tree, const struct statement *st,
 
 		if (item->is_section)
 			collect_files(tree, item, module);
-		else if (is_file_name(item->name)) {
+		else if (has_suffix(item->name) ||
+			 str_eq(item->name, STR("file"))) {
 			table[n].type = PORTERO_OPT_LIST;
 			table[n++].name =
 			    xstrndup(item->name.ptr, item->name.len);
@@ -76,8 +83,7 @@ collect_files(const struct tree *tree, const struct statement *st,
 	}
 	found = section_bind(tree, st, table, NULL, true, NULL);
 	for (size_t i = 0; i < n; i++)
-		for (size_t k = 0; k < found->slots[i].nitems; k++)
-			add_file(module, found->slots[i].items[k]);
+		add_files(module, &found->slots[i]);
 	section_free(&found);
 	for (size_t i = 0; i < n; i++)
 		free((char *)table[i].name);
@@ -88,11 +94,13 @@ void
 config_each_file(const struct config *c, enum config_module_kind kind,
     void (*each)(void *arg, const char *path), void *arg)
 {
-	for (size_t i = 0; i < c->nmodules; i++)
-		for (size_t k = 0;
-		     c->modules[i].kind == kind && k < c->modules[i].nfiles;
-		     k++)
-			each(arg, c->modules[i].files[k]);
+	for (size_t i = 0; i < c->nmodules; i++) {
+		const struct config_module *module = &c->modules[i];
+
+		for (size_t k = 0; k < module->nfiles; k++)
+			if (module->kind == kind && module->files[k].has_suffix)
+				each(arg, module->files[k].path);
+	}
 }
 
 /* ---- plugins ----------------------------------------------------------- */
@@ -221,4 +229,19 @@ modules_load(struct config *c, const struct tree *tree,
 		    &b, st, slot->option, &slot->sections[seen[kind]++]);
 		free(name);
 	}
+}
+
+void
+modules_free(struct config *c)
+{
+	for (size_t i = 0; i < c->nmodules; i++) {
+		struct config_module *module = &c->modules[i];
+
+		for (size_t k = 0; k < module->nfiles; k++)
+			free(module->files[k].path);
+		free(module->files);
+		free(module->title);
+		free(module->plugin);
+	}
+	free(c->modules);
 }

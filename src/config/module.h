@@ -10,8 +10,16 @@
 #include "config/conf.h"
 #include "config/tree.h"
 
+/* The value of an option named `file` or `*_file`. */
+struct module_file {
+	char *path; /* owned */
+	struct config_position at;
+	bool has_suffix;
+};
+
 /* Fills c->modules. resolver NULL: their options are left unread. */
 void modules_load(struct config *c, const struct tree *tree,
     const struct config_resolver *resolver, struct config_messages *m);
+void modules_free(struct config *c);
 
 #endif

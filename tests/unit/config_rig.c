@@ -28,7 +28,7 @@ static const struct portero_option size_options[] = {
 	{ .name = NULL }
 };
 static const struct portero_option file_options[] = {
-	{ "users_file", PORTERO_OPT_FILE, .help = "Users.", .required = true },
+	{ "file", PORTERO_OPT_FILE, .help = "Users.", .required = true },
 	{ .name = NULL }
 };
 static const struct portero_option secret_options[] = {

@@ -15,7 +15,7 @@
 	"hostname = \"smtp.example.org\"\n"                                    \
 	"tls { certificate = \"/c.crt\"  key = \"/c.key\" }\n"                 \
 	"listen \"submissions\" { port = 465  tls = implicit }\n"              \
-	"auth \"people\" { plugin = auth_file  users_file = \"/users\" }\n"    \
+	"auth \"people\" { plugin = auth_file  file = \"/users\" }\n"          \
 	"store { plugin = store_memory }\n"                                    \
 	"policy \"quota\" { plugin = policy_rate\n"                            \
 	" limit \"hourly\" { messages = 100  per = 1h } }\n"                   \

@@ -215,11 +215,11 @@ test_files_of_modules_are_looked_at(void **state)
 {
 	(void)state;
 	check("smtp.example.org", "good", "key",
-	    "auth \"p\" { plugin = auth_file users_file = /no/users }\n"
-	    "policy \"q\" { plugin = unseen x_file = /no/x }\n",
+	    "auth \"p\" { plugin = auth_file file = /no/users }\n"
+	    "policy \"q\" { plugin = unseen\n file = /no/x }\n",
 	    "x.conf:6: error: cannot read /no/users: No such file or "
 	    "directory\n"
-	    "x.conf:7: error: cannot read /no/x: No such file or directory\n"
+	    "x.conf:8: error: cannot read /no/x: No such file or directory\n"
 	    "2 errors, 0 warnings\n");
 }
 

@@ -195,7 +195,7 @@ test_files_of_modules_are_found_without_their_tables(void **state)
 	(void)state;
 	config_each_file(c, CONFIG_AUTH, collect, &found);
 	buf_append(&found, "", 1);
-	assert_string_equal(buf_data(&found), "/users /4 /1 /\"2 ");
+	assert_string_equal(buf_data(&found), "/4 /1 /\"2 ");
 	buf_free(&found);
 	config_each_file(c, CONFIG_POLICY, collect, &found);
 	buf_append(&found, "", 1);
@@ -439,7 +439,7 @@ test_a_name_outside_the_table_ends_the_process(void **state)
 	if (pid == 0) {
 		signal(SIGABRT, SIG_DFL);
 		fclose(stderr);
-		config_get_int(c->modules[0].options, "user_file");
+		config_get_int(c->modules[0].options, "users_file");
 		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
