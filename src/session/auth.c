@@ -59,6 +59,7 @@ login_ok(struct session *s, const struct login_answer *a)
 	s->identity_len = a->identity.len;
 	worker_count(s->worker, COUNTER_LOGIN_OK, 1);
 	worker_count(s->worker, COUNTER_SESSIONS_LOGGED_IN, 1);
+	session_io_forget_secrets(&s->io, false);
 	log_auth(s, "ok", a);
 	reply(s, REPLY_LOGGED_IN);
 	session_enter(s, SMTP_READY);

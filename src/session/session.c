@@ -21,7 +21,7 @@
 #include "session/transaction.h"
 
 /* Reads of one session in one loop turn, so that others get theirs. */
-#define READS_PER_TURN 8
+#define READS_PER_TURN 4
 /* For the client to take the last reply. */
 #define CLOSING_MS 10000
 #define LINGER_MS 2000
@@ -291,32 +291,46 @@ session_handshake(struct session *s)
 	return true;
 }
 
+/* A body is read until nothing more is there or the buffer is full, so that it
+ * goes on in large writes; a command line is looked at as it comes. */
+static enum session_io_result
+session_fill(struct session *s, size_t *len_r)
+{
+	struct session_worker *w = s->worker;
+	enum session_io_result result;
+	size_t n;
+
+	result = session_io_read(&s->io, w->buffer, sizeof w->buffer, len_r);
+	while (result == SESSION_IO_OK && s->state == SMTP_IN_DATA &&
+	    sizeof w->buffer - *len_r >= WORKER_READ) {
+		result = session_io_read(&s->io, w->buffer + *len_r,
+		    sizeof w->buffer - *len_r, &n);
+		*len_r += n;
+	}
+	return result;
+}
+
 static void
 session_read(struct session *s)
 {
 	struct session_worker *w = s->worker;
+	enum session_io_result result;
 	size_t len;
 
 	for (int i = 0; i < READS_PER_TURN; i++) {
-		switch (session_io_read(&s->io, w->buffer, sizeof w->buffer,
-		    &len)) {
-		case SESSION_IO_OK:
-			break;
-		case SESSION_IO_AGAIN:
-			return;
-		case SESSION_IO_EOF:
-			session_die(s, "closed by client");
-			return;
-		case SESSION_IO_ERROR:
-			session_die(s, "broken connection");
-			return;
-		}
-		session_input(s, w->buffer, len);
+		result = session_fill(s, &len);
+		if (len > 0)
+			session_input(s, w->buffer, len);
 		/* What was read before login may have been a password. */
 		if (!session_is_logged_in(s) || s->state == SMTP_SASL)
 			explicit_bzero(w->buffer, len);
-		if (s->is_dead || s->state == SMTP_CLOSING ||
-		    s->wait != WAIT_NOBODY || !session_io_has_pending(&s->io))
+		if (result == SESSION_IO_EOF)
+			session_die(s, "closed by client");
+		else if (result == SESSION_IO_ERROR)
+			session_die(s, "broken connection");
+		if (result != SESSION_IO_OK || s->is_dead ||
+		    s->state == SMTP_CLOSING || s->wait != WAIT_NOBODY ||
+		    !session_io_has_pending(&s->io))
 			return;
 	}
 	/* TLS holds more and the descriptor may stay silent: come again. */

@@ -194,3 +194,14 @@ session_io_shutdown(struct session_io *io)
 	}
 	(void)shutdown(io->fd, SHUT_WR);
 }
+
+void
+session_io_forget_secrets(struct session_io *io, bool on)
+{
+	if (io->ssl == NULL)
+		return;
+	if (on)
+		SSL_set_options(io->ssl, SSL_OP_CLEANSE_PLAINTEXT);
+	else
+		SSL_clear_options(io->ssl, SSL_OP_CLEANSE_PLAINTEXT);
+}

@@ -21,8 +21,9 @@
 #include "ipc/shared.h"
 #include "relay/relay.h"
 
-/* One TLS record and what is behind it. */
-#define WORKER_BUFFER 32768
+/* A read takes one TLS record; the buffer holds several. */
+#define WORKER_READ 16384
+#define WORKER_BUFFER (5 * WORKER_READ)
 
 struct session;
 struct questions;
