@@ -1,0 +1,593 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The embedded store: counters and reservations in memory that all policy
+ * workers share and that outlives them.
+ *
+ * What must always hold: an operation is one transaction of the table, so a
+ * worker may die anywhere in it; a table full of records that must live is a
+ * failure of the store, nothing is thrown out to make room.
+ *
+ * PEEK and a refused TAKE change no sum. But when they find that the window
+ * has changed or the clock went back they keep the new layout: else what was
+ * carried over would look new at every look, and never pass.
+ */
+#include <portero/plugin.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "books.h"
+
+#define MAX_CHARGES 64 /* of one operation */
+#define COMPLAIN_EVERY_S 60
+
+struct report_row {
+	struct portero_row row;
+	uint64_t tail; /* of the counter's key */
+};
+
+struct store {
+	const struct portero_host *host; /* borrowed */
+	struct books books;              /* no table in the check role */
+	const char *complaint;           /* the last one logged */
+	int64_t complained_at;
+
+	/* scratch of the operation in hand */
+	struct portero_key txid_key;
+	struct reservation reservation;
+	struct portero_key keys[MAX_CHARGES];
+	struct record counters[MAX_CHARGES];
+	struct counter_place places[MAX_CHARGES];
+	bool laid_anew[MAX_CHARGES];
+	struct report_row *rows; /* owned */
+	size_t nrows, max_rows;
+	bool no_memory; /* for more rows */
+	struct portero_key victims[MAX_SAVES]; /* of a reset */
+	size_t nvictims;
+};
+
+/* Says why the store fails, but not with every message. Returns -1. */
+static int
+fail(struct store *s, const char *complaint)
+{
+	int64_t now_s = s->host->now_us(s->host) / 1000000;
+	int64_t since = now_s - s->complained_at;
+
+	if (complaint != s->complaint || since < 0 ||
+	    since >= COMPLAIN_EVERY_S) {
+		s->host->log(s->host, PORTERO_LOG_ERROR,
+		    "store_memory: %s; limits cannot be checked until this "
+		    "passes", complaint);
+		s->complaint = complaint;
+		s->complained_at = now_s;
+	}
+	return -1;
+}
+
+/* The same, giving up the transaction. */
+static int
+fail_locked(struct store *s, const char *complaint)
+{
+	books_abort(&s->books);
+	return fail(s, complaint);
+}
+
+static int
+fail_full(struct store *s)
+{
+	return fail_locked(s, "no room for another record: `entries` records "
+	    "are in use");
+}
+
+static int64_t
+clamped(int64_t amount)
+{
+	if (amount < 0)
+		return 0;
+	return amount < COUNTER_AMOUNT_MAX ? amount : COUNTER_AMOUNT_MAX;
+}
+
+/* ---- charges ----------------------------------------------------------- */
+
+/* Loads or makes the private copy of the counter of charge i. A new counter
+ * has the epoch `stamp`, which no other take has, so that nothing is given
+ * back to it that was charged to one forgotten since. */
+static struct counter_record *
+counter_of(struct store *s, const struct portero_charge *c, size_t i,
+    uint32_t stamp)
+{
+	struct record *r = &s->counters[i];
+
+	s->keys[i] = books_counter_key(&s->books, c);
+	if (books_load_counter(&s->books, &s->keys[i], r)) {
+		s->laid_anew[i] = counter_advance(&r->counter.counter,
+		    c->window_s, s->books.now_us);
+		return &r->counter;
+	}
+	s->laid_anew[i] = false;
+	memset(r, 0, sizeof *r);
+	r->kind = RECORD_COUNTER;
+	r->counter.owner = s->books.owner;
+	r->counter.unit = c->unit;
+	memcpy(r->counter.limit, c->limit, strlen(c->limit));
+	counter_start(&r->counter.counter, c->window_s, stamp,
+	    s->books.now_us);
+	return &r->counter;
+}
+
+/* Fills the charges and adds them to the private copies of their counters.
+ * false: an enforced one does not fit. */
+static bool
+charges_try(struct store *s, const struct portero_op *op, uint32_t stamp)
+{
+	bool all_fit = true;
+
+	for (size_t i = 0; i < op->ncharges; i++) {
+		struct portero_charge *c = &op->charges[i];
+		struct counter_record *r = counter_of(s, c, i, stamp);
+
+		c->used = counter_used(&r->counter);
+		c->fits = c->max == PORTERO_UNLIMITED ||
+		    c->amount <= c->max - c->used;
+		if (c->fits)
+			c->fits_at = s->books.now_s;
+		else if (c->amount > c->max)
+			c->fits_at = 0;
+		else
+			c->fits_at = counter_fits_at(&r->counter, c->amount,
+			    c->max);
+		if (!c->fits && !c->monitor)
+			all_fit = false;
+		s->places[i] = counter_add(&r->counter, clamped(c->amount));
+		r->max = c->max;
+	}
+	return all_fit;
+}
+
+/* Charges nothing, but keeps what had to be laid out anew. */
+static void
+charges_drop(struct store *s, const struct portero_op *op)
+{
+	for (size_t i = 0; i < op->ncharges; i++) {
+		struct record *r = &s->counters[i];
+
+		if (!s->laid_anew[i] ||
+		    !books_load_counter(&s->books, &s->keys[i], r))
+			continue;
+		counter_advance(&r->counter.counter, op->charges[i].window_s,
+		    s->books.now_us);
+		/* It has its place already: this does not fail. */
+		books_save_counter(&s->books, &s->keys[i], r, 0);
+	}
+	books_commit(&s->books);
+}
+
+static int
+peek(struct store *s, struct portero_op *op, enum portero_op_result result)
+{
+	charges_try(s, op, 0);
+	charges_drop(s, op);
+	op->result = result;
+	return 0;
+}
+
+/* ---- take -------------------------------------------------------------- */
+
+/* Notes a charge; those that went to one bucket are one. */
+static int
+reservation_add(struct reservation *r, const struct portero_key *key,
+    struct counter_place place, int64_t amount)
+{
+	struct entry e = { .amount = amount,
+		.epoch = place.epoch,
+		.bucket = place.bucket,
+		.first = 1 };
+
+	memcpy(&e.tail, key->byte + 8, sizeof e.tail);
+	for (uint32_t i = 0; i < r->nentries; i++) {
+		struct entry *old = &r->entries[i];
+
+		if (old->tail != e.tail)
+			continue;
+		if (old->epoch == e.epoch && old->bucket == e.bucket) {
+			old->amount += amount;
+			return 0;
+		}
+		e.first = 0;
+	}
+	if (r->nentries == MAX_ENTRIES)
+		return -1;
+	r->entries[r->nentries++] = e;
+	return 0;
+}
+
+static int
+take_save(struct store *s, struct portero_op *op)
+{
+	struct reservation *r = &s->reservation;
+	int64_t until = s->books.now_s + 1 + op->lifetime_s;
+
+	if (r->expires_at < until)
+		r->expires_at = until;
+	r->taken |= UINT64_C(1) << op->sequence;
+	for (size_t i = 0; i < op->ncharges; i++) {
+		if (reservation_add(r, &s->keys[i], s->places[i],
+			clamped(op->charges[i].amount)) == -1)
+			return fail_locked(s, "a message has more charges than "
+			    "a reservation holds");
+		if (books_save_counter(&s->books, &s->keys[i], &s->counters[i],
+			r->expires_at) == -1)
+			return fail_full(s);
+	}
+	if (books_save_reservation(&s->books, &s->txid_key, r) == -1)
+		return fail_full(s);
+	books_commit(&s->books);
+	op->result = PORTERO_OP_DONE;
+	return 0;
+}
+
+static int
+take(struct store *s, struct portero_op *op)
+{
+	uint32_t stamp;
+
+	s->txid_key = books_txid_key(&s->books, op->txid);
+	memcpy(&stamp, s->txid_key.byte + 4, sizeof stamp);
+	if (books_is_settled(&s->books, &s->txid_key))
+		return peek(s, op, PORTERO_OP_SETTLED);
+	books_load_reservation(&s->books, &s->txid_key, &s->reservation);
+	if ((s->reservation.taken >> op->sequence & 1) != 0)
+		return peek(s, op, PORTERO_OP_DONE);
+	if (charges_try(s, op, stamp + op->sequence))
+		return take_save(s, op);
+	charges_drop(s, op);
+	op->result = PORTERO_OP_REFUSED;
+	return 0;
+}
+
+/* ---- settle ------------------------------------------------------------ */
+
+/* Gives `amount` back, the newest charges of this counter first. */
+static void
+give_back(const struct reservation *r, uint64_t tail, struct counter *c,
+    int64_t amount)
+{
+	for (uint32_t i = r->nentries; i-- > 0 && amount > 0;) {
+		const struct entry *e = &r->entries[i];
+		int64_t part = e->amount < amount ? e->amount : amount;
+
+		if (e->tail != tail)
+			continue;
+		counter_give_back(c,
+		    (struct counter_place){ e->epoch, e->bucket }, part);
+		amount -= part;
+	}
+}
+
+/* Corrects one counter to what was really used. -1: no room. */
+static int
+settle_counter(struct store *s, const struct portero_op *op,
+    const struct entry *first)
+{
+	const struct reservation *r = &s->reservation;
+	struct portero_key key = books_entry_key(&s->books, first);
+	struct record *record = &s->counters[0];
+	struct counter *c = &record->counter.counter;
+	int64_t taken = 0, actual;
+
+	if (!books_load_counter(&s->books, &key, record))
+		return 0; /* it was reset */
+	for (uint32_t i = 0; i < r->nentries; i++)
+		if (r->entries[i].tail == first->tail)
+			taken += r->entries[i].amount;
+	actual = clamped(op->actual[record->counter.unit]);
+	if (actual == taken)
+		return 0;
+	counter_advance(c, c->window_s, s->books.now_us);
+	if (actual > taken)
+		counter_add(c, actual - taken);
+	else
+		give_back(r, first->tail, c, taken - actual);
+	return books_save_counter(&s->books, &key, record, 0);
+}
+
+/* Corrects all counters of the reservation and buries it. -1: no room. */
+static int
+settle_save(struct store *s, const struct portero_op *op)
+{
+	const struct reservation *r = &s->reservation;
+	int64_t until = s->books.now_s + 1 + op->lifetime_s;
+
+	if (!books_load_reservation(&s->books, &s->txid_key, &s->reservation))
+		return books_bury(&s->books, &s->txid_key, NULL, until);
+	for (uint32_t i = 0; i < r->nentries; i++)
+		if (r->entries[i].first &&
+		    settle_counter(s, op, &r->entries[i]) == -1)
+			return -1;
+	return books_bury(&s->books, &s->txid_key, r, until);
+}
+
+static int
+settle(struct store *s, struct portero_op *op)
+{
+	s->txid_key = books_txid_key(&s->books, op->txid);
+	if (!books_is_settled(&s->books, &s->txid_key) &&
+	    settle_save(s, op) == -1)
+		return fail_full(s);
+	books_commit(&s->books);
+	op->result = PORTERO_OP_DONE;
+	return 0;
+}
+
+/* ---- report and reset -------------------------------------------------- */
+
+static bool
+is_ours(const struct store *s, const struct portero_key *owner)
+{
+	return memcmp(owner, &s->books.owner, sizeof *owner) == 0;
+}
+
+static struct report_row *
+row_new(struct store *s)
+{
+	if (s->nrows == s->max_rows) {
+		size_t max = s->max_rows == 0 ? 16 : 2 * s->max_rows;
+		void *rows = realloc(s->rows, max * sizeof *s->rows);
+
+		if (rows == NULL)
+			return NULL;
+		s->rows = rows;
+		s->max_rows = max;
+	}
+	return &s->rows[s->nrows++];
+}
+
+static void
+report_counter(void *arg, const struct portero_key *key, const void *record)
+{
+	struct store *s = arg;
+	struct record copy;
+	struct counter *c = &copy.counter.counter;
+	struct report_row *row;
+
+	if (((const struct record *)record)->kind != RECORD_COUNTER ||
+	    !is_ours(s, &((const struct record *)record)->counter.owner) ||
+	    !books_load_counter(&s->books, key, &copy))
+		return;
+	row = row_new(s);
+	if (row == NULL) {
+		s->no_memory = true;
+		return;
+	}
+	counter_advance(c, c->window_s, s->books.now_us);
+	row->row = (struct portero_row){ .size = sizeof row->row,
+		.unit = copy.counter.unit,
+		.max = copy.counter.max,
+		.used = counter_used(c),
+		.window_s = c->window_s,
+		.resets_at = counter_resets_at(c) };
+	memcpy(row->row.limit, copy.counter.limit, sizeof row->row.limit);
+	row->row.limit[sizeof row->row.limit - 1] = '\0';
+	memcpy(&row->tail, key->byte + 8, sizeof row->tail);
+}
+
+/* Counts a reservation at the counters it touches. */
+static void
+report_part(void *arg, const struct portero_key *key, const void *record)
+{
+	const struct record *r = record;
+	struct store *s = arg;
+	uint32_t n;
+
+	(void)key;
+	if (r->kind != RECORD_PART || !is_ours(s, &r->part.owner))
+		return;
+	n = r->part.nentries < PART_ENTRIES ? r->part.nentries : PART_ENTRIES;
+	for (uint32_t i = 0; i < n; i++)
+		for (size_t k = 0; k < s->nrows; k++)
+			if (r->part.entries[i].first &&
+			    r->part.entries[i].tail == s->rows[k].tail)
+				s->rows[k].row.open++;
+}
+
+static int
+compare_rows(const void *a, const void *b)
+{
+	const struct portero_row *x = &((const struct report_row *)a)->row;
+	const struct portero_row *y = &((const struct report_row *)b)->row;
+	int order = strcmp(x->limit, y->limit);
+
+	return order != 0 ? order : (int)x->unit - (int)y->unit;
+}
+
+static int
+report(struct store *s, struct portero_op *op)
+{
+	s->nrows = 0;
+	s->no_memory = false;
+	s->host->table_each(s->books.table, report_counter, s);
+	s->host->table_each(s->books.table, report_part, s);
+	if (s->no_memory)
+		return fail_locked(s, "out of memory for a report");
+	books_abort(&s->books);
+	if (s->nrows > 1)
+		qsort(s->rows, s->nrows, sizeof s->rows[0], compare_rows);
+	for (size_t i = 0; i < s->nrows; i++)
+		op->row(op->row_arg, &s->rows[i].row);
+	op->result = PORTERO_OP_DONE;
+	return 0;
+}
+
+static void
+reset_counter(void *arg, const struct portero_key *key, const void *record)
+{
+	const struct record *r = record;
+	struct store *s = arg;
+
+	if (r->kind == RECORD_COUNTER && is_ours(s, &r->counter.owner) &&
+	    s->nvictims < MAX_SAVES)
+		s->victims[s->nvictims++] = *key;
+}
+
+static int
+reset(struct store *s, struct portero_op *op)
+{
+	for (;;) {
+		s->nvictims = 0;
+		s->host->table_each(s->books.table, reset_counter, s);
+		for (size_t i = 0; i < s->nvictims; i++)
+			s->host->table_remove(s->books.table, &s->victims[i]);
+		books_commit(&s->books);
+		if (s->nvictims < MAX_SAVES)
+			break;
+		if (books_lock(&s->books, op->scope, op->key) == -1)
+			return fail(s, "its memory cannot be locked");
+	}
+	op->result = PORTERO_OP_DONE;
+	return 0;
+}
+
+/* ---- operations -------------------------------------------------------- */
+
+/* NULL, or what no host would ask. */
+static const char *
+op_fault(const struct portero_op *op)
+{
+	if (op->ncharges > MAX_CHARGES)
+		return "an operation has too many charges";
+	if (op->sequence >= MAX_SEQUENCES)
+		return "a take has too high a sequence";
+	for (size_t i = 0; i < op->ncharges; i++) {
+		const struct portero_charge *c = &op->charges[i];
+		size_t len = strnlen(c->limit, sizeof c->limit);
+
+		if (len == 0 || len == sizeof c->limit)
+			return "a charge has no usable name";
+		if ((unsigned)c->unit >= PORTERO_NUNITS || c->amount < 0 ||
+		    c->max < PORTERO_UNLIMITED || c->window_s < 1 ||
+		    c->window_s > COUNTER_WINDOW_MAX_S)
+			return "a charge is out of range";
+		for (size_t k = 0; k < i; k++)
+			if (op->charges[k].unit == c->unit &&
+			    strcmp(op->charges[k].limit, c->limit) == 0)
+				return "an operation charges a limit twice";
+	}
+	return NULL;
+}
+
+static int
+apply_one(struct store *s, struct portero_op *op)
+{
+	const char *fault = op_fault(op);
+
+	if (fault != NULL)
+		return fail(s, fault);
+	if (books_lock(&s->books, op->scope, op->key) == -1)
+		return fail(s, "its memory cannot be locked");
+	switch (op->kind) {
+	case PORTERO_OP_PEEK:
+		return peek(s, op, PORTERO_OP_DONE);
+	case PORTERO_OP_TAKE:
+		return take(s, op);
+	case PORTERO_OP_SETTLE:
+		return settle(s, op);
+	case PORTERO_OP_REPORT:
+		return report(s, op);
+	case PORTERO_OP_RESET:
+		return reset(s, op);
+	}
+	return fail_locked(s, "an operation is not known");
+}
+
+static int
+store_apply(void *ctx, struct portero_op *ops, size_t n)
+{
+	struct store *s = ctx;
+
+	for (size_t i = 0; i < n; i++)
+		ops[i].result = PORTERO_OP_NONE;
+	for (size_t i = 0; i < n; i++)
+		if (apply_one(s, &ops[i]) == -1)
+			return -1;
+	return 0;
+}
+
+/* ---- the plugin -------------------------------------------------------- */
+
+static const struct portero_option options[] = {
+	{ .name = "entries",
+	    .type = PORTERO_OPT_INT,
+	    .preset = "65536",
+	    .min = 1024,
+	    .max = 1 << 24,
+	    .help = "Records the memory has room for, of about 700 bytes. "
+		    "Each limit of a person in use takes one, each message on "
+		    "its way one, messages of the last minutes a fraction. "
+		    "When all are in use no mail is accepted." },
+	{ 0 },
+};
+
+static uint32_t
+entries_of(const struct portero_host *host, const struct portero_conf *conf)
+{
+	return (uint32_t)host->get_int(conf, "entries");
+}
+
+static size_t
+store_share_size(const struct portero_host *host,
+    const struct portero_conf *conf)
+{
+	return books_size(host, entries_of(host, conf));
+}
+
+static void
+store_close(void *ctx)
+{
+	struct store *s = ctx;
+
+	if (s->books.table != NULL)
+		books_close(&s->books);
+	free(s->rows);
+	free(s);
+}
+
+static int
+store_open(const struct portero_host *host, const struct portero_conf *conf,
+    void *share, size_t share_bytes, enum portero_share_state state,
+    void **ctx, char err[256])
+{
+	struct store *s = calloc(1, sizeof *s);
+
+	if (s == NULL) {
+		snprintf(err, 256, "out of memory");
+		return -1;
+	}
+	s->host = host;
+	if (state != PORTERO_SHARE_NONE &&
+	    books_open(&s->books, host, entries_of(host, conf), share,
+		share_bytes, state, err) == -1) {
+		store_close(s);
+		return -1;
+	}
+	*ctx = s;
+	return 0;
+}
+
+static const struct portero_store store = {
+	.size = sizeof(struct portero_store),
+	.apply = store_apply,
+};
+
+const struct portero_plugin portero_plugin = {
+	.abi = PORTERO_ABI,
+	.size = sizeof(struct portero_plugin),
+	.name = "store_memory",
+	.version = "1",
+	.options = options,
+	.share_size = store_share_size,
+	.open = store_open,
+	.close = store_close,
+	.store = &store,
+};
