@@ -57,7 +57,7 @@ system_bundle(void)
 static const char *
 openssl_error(void)
 {
-	unsigned long code = ERR_peek_last_error();
+	unsigned long code = ERR_peek_error(); /* the first is the cause */
 	const char *text = ERR_reason_error_string(code);
 
 	if (ERR_SYSTEM_ERROR(code))

@@ -101,7 +101,8 @@ on_down(void *arg, enum conn_fault fault, const char *detail)
 	struct relay *r = arg;
 	struct relay_pool *p = r->pool;
 	enum relay_failure why = explain(r, fault, r->conn->tried);
-	bool stale = fault == CONN_LOST && r->reused && !r->heard;
+	/* It was of no use already when it was taken from the pool. */
+	bool stale = fault != CONN_LATE && r->reused && !r->heard;
 
 	relay_conn_close(&r->conn);
 	if (r->state == TXN_DONE)
@@ -109,8 +110,8 @@ on_down(void *arg, enum conn_fault fault, const char *detail)
 	if (!stale)
 		shared_add(p->setup.shared, p->setup.row,
 		    COUNTER_UPSTREAM_FAILED, 1);
-	if (r->state == TXN_STEPS && fault == CONN_LOST && !r->replayed &&
-	    !r->refused)
+	if (r->state == TXN_STEPS && (fault == CONN_LOST || stale) &&
+	    !r->replayed && !r->refused)
 		replay(r);
 	else
 		relay_fail(r, why, detail);
