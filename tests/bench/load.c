@@ -106,11 +106,12 @@ times_add(struct times *t, int64_t since_ns)
 	t->us[t->n++] = (uint32_t)((clock_mono_ns() - since_ns) / 1000);
 }
 
+/* A failure counts as a try, or a dead server would be tried for ever. */
 static bool
 is_over(void)
 {
 	return (opt.seconds > 0 && clock_mono_ns() >= run.stop_ns) ||
-	    (opt.count > 0 && run.started >= opt.count);
+	    (opt.count > 0 && run.started + run.failed >= opt.count);
 }
 
 /* ---- sessions ---------------------------------------------------------- */
