@@ -32,7 +32,7 @@ enum role_fd {
 	 * that descriptor i belongs to listener i modulo the plan's number. auth, policy: write ends of the answer pairs, by asker; then the shares
 	 * of its modules that have one, in the order of the plan. */
 	ROLE_FD_FIRST = 16,
-	ROLE_FD_RUNNING_CONFIG = ROLE_FD_FIRST /* check, on a reload: what runs now */
+	ROLE_FD_START_CONFIG = ROLE_FD_FIRST /* check, on a reload: what the start was made with */
 };
 
 #define MAX_SESSION_WORKERS 64

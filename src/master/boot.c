@@ -105,6 +105,7 @@ start(struct master *m, struct trial *t, struct error *err)
 	    (enum log_level)t->plan.log_level, "portero-master");
 	if (acquire(m, &t->plan, err) == -1)
 		return -1;
+	m->first_config_fd = fcntl(t->config_fd, F_DUPFD_CLOEXEC, 3);
 	m->newest = generation_new(m, &t->plan, t->config_fd, err);
 	t->config_fd = -1; /* the generation's */
 	if (m->newest == NULL || sandbox_master(err) == -1)

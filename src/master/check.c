@@ -35,7 +35,7 @@ struct check {
 	const struct role_args *args;
 	/* What is reported. Its positions point into the configurations. */
 	struct config_messages *messages;
-	struct config *running; /* at work now; NULL: none */
+	struct config *start; /* of the running server; NULL: none */
 	struct config *core;    /* without the modules' options */
 	struct config *whole;
 	struct plugin_set *plugins;
@@ -178,11 +178,11 @@ compare(struct check *k)
 {
 	size_t errors;
 
-	if (fcntl(ROLE_FD_RUNNING_CONFIG, F_GETFD) == -1)
+	if (fcntl(ROLE_FD_START_CONFIG, F_GETFD) == -1)
 		return;
-	k->running = load_quietly(ROLE_FD_RUNNING_CONFIG, &errors);
-	if (k->running != NULL)
-		config_needs_restart(k->running, k->core, k->messages);
+	k->start = load_quietly(ROLE_FD_START_CONFIG, &errors);
+	if (k->start != NULL)
+		config_needs_restart(k->start, k->core, k->messages);
 }
 
 /* With nothing wrong so far the plan goes to the master: before any plugin
@@ -337,6 +337,6 @@ check_main(const struct role_args *a)
 	config_messages_free(&k.messages);
 	config_free(&k.whole);
 	config_free(&k.core);
-	config_free(&k.running);
+	config_free(&k.start);
 	return EXIT_SUCCESS;
 }

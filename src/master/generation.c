@@ -303,6 +303,9 @@ generation_drain(struct generation *g, int64_t limit_ms)
 	g->state = GENERATION_DRAINS;
 	g->limit_ms = at;
 	generation_control(g)->start_at_ms = 0;
+	/* There is another one that answers operators from now on. */
+	if (!g->master->stopping)
+		tell(generation_control(g), ORDER_DRAIN, limit_ms);
 	for (i = 0; i < g->plan.nsession; i++)
 		tell(generation_session(g, i), ORDER_DRAIN, limit_ms);
 }
@@ -335,14 +338,24 @@ generation_stop(struct generation *g)
 	}
 }
 
-/* When everything ends, the last generation's pools also settle what others
- * have left behind. */
+/*
+ * Somebody still wants its control process to pass a verdict on; or everything
+ * ends, and the last generation's pools settle what others leave behind.
+ */
 static bool
 is_needed(const struct generation *g)
 {
 	const struct master *m = g->master;
+	const struct generation *other;
 
-	return g == m->newest && (g->older != NULL || m->owed.count > 0);
+	if (reload_is_awaited(&m->reload, g->number))
+		return true;
+	if (g != master_current(m))
+		return false;
+	for (other = g->older; other != NULL; other = other->older)
+		if (other->state < GENERATION_CLOSES)
+			return true;
+	return m->owed.count > 0;
 }
 
 static void

@@ -279,7 +279,7 @@ listeners_commit(struct listeners *ls, unsigned width)
 
 	ls->width = width;
 	for (l = ls->first; l != NULL; l = l->next)
-		if (l->given && l->users == 0) {
+		if (l->given && l->users == 0 && l->nfds > 0) {
 			log_say(LOG_LEVEL_WARNING, "listen",
 			    "nothing listens on %s, which the service manager "
 			    "opened; closed", show(&l->at.address).text);

@@ -31,7 +31,8 @@ master_current(const struct master *m)
 {
 	struct generation *g = m->newest;
 
-	while (g != NULL && g->state < GENERATION_READY)
+	while (g != NULL && g->state != GENERATION_READY &&
+	    g->state != GENERATION_DRAINS)
 		g = g->older;
 	return g;
 }
@@ -130,6 +131,7 @@ master_stop(struct master *m)
 		return;
 	}
 	m->stopping = true;
+	reload_cancel(m);
 	log_say(LOG_LEVEL_INFO, "stop", "finishing what is under way");
 	for (g = m->newest; g != NULL; g = g->older)
 		generation_drain(g, g->plan.stop_timeout_ms);

@@ -47,6 +47,7 @@ struct master {
 	int control_fd;          /* the listening control socket */
 	int pid_file_fd;         /* locked while we live; -1: none */
 	struct plan first;       /* what the start was made with */
+	int first_config_fd;     /* and its text */
 	struct generation *newest; /* owned; each points to the one before it */
 	int signal_fd;
 	int64_t due_ms;          /* when the present turn should be over */
@@ -60,7 +61,8 @@ struct master {
 /* Until nothing is left to care for. */
 void master_loop(struct master *m);
 
-/* The newest generation that is at work; NULL while the first one starts. */
+/* The newest generation that is at work; NULL before the first one is, and
+ * when all close down. */
 struct generation *master_current(const struct master *m);
 /* All its workers are ready. */
 void master_on_ready(struct master *m, struct generation *g);

@@ -19,11 +19,10 @@
 static void
 start(struct master *m)
 {
-	const struct generation *g = master_current(m);
 	struct error err;
 
 	m->reload.trial = trial_start(m->config_path, false,
-	    g == NULL ? -1 : g->config_fd, &err);
+	    m->first_config_fd, &err);
 	if (m->reload.trial == NULL)
 		reload_on_generation(m, err.text);
 }
@@ -73,7 +72,8 @@ log_verdict(const struct master *m, bool good)
 
 	log_begin(&l, good ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "reload");
 	log_adds(&l, "result", good ? "ok" : "refused");
-	log_addn(&l, "generation", master_current(m)->number);
+	if (master_current(m) != NULL)
+		log_addn(&l, "generation", master_current(m)->number);
 	log_end(&l);
 }
 
@@ -97,7 +97,7 @@ finish(struct master *m, bool good, const struct buf *text)
 	r->now = r->later;
 	r->later.count = 0;
 	buf_free(&r->notes);
-	if (r->again && !m->stopping) {
+	if (r->again) {
 		r->again = false;
 		start(m);
 	}
@@ -192,6 +192,41 @@ reload_tick(struct master *m, int64_t now_ms, int64_t *next_ms)
 	} else {
 		due(next_ms, t->limit_ms);
 	}
+}
+
+void
+reload_cancel(struct master *m)
+{
+	struct reload *r = &m->reload;
+	const struct str why = STR("the server is stopping\n");
+	unsigned i;
+
+	trial_free(&r->trial);
+	for (i = 0; i < r->now.count; i++)
+		send_verdict(m, &r->now.asker[i], false, why);
+	for (i = 0; i < r->later.count; i++)
+		send_verdict(m, &r->later.asker[i], false, why);
+	r->now.count = r->later.count = 0;
+	r->next = NULL;
+	r->again = false;
+}
+
+static bool
+has_asker(const struct reload_askers *askers, uint32_t generation)
+{
+	unsigned i;
+
+	for (i = 0; i < askers->count; i++)
+		if (askers->asker[i].generation == generation)
+			return true;
+	return false;
+}
+
+bool
+reload_is_awaited(const struct reload *r, uint32_t generation)
+{
+	return has_asker(&r->now, generation) ||
+	    has_asker(&r->later, generation);
 }
 
 void

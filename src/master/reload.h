@@ -46,6 +46,10 @@ void reload_ask(struct master *m, const struct generation *g, uint64_t id);
 void reload_tick(struct master *m, int64_t now_ms, int64_t *next_ms);
 /* The generation that a reload started is ready (why NULL) or will not be. */
 void reload_on_generation(struct master *m, const char *why);
+/* The server stops: there will be no new generation. */
+void reload_cancel(struct master *m);
+/* Does that generation's control process await a verdict? */
+bool reload_is_awaited(const struct reload *r, uint32_t generation);
 void reload_free(struct reload *r);
 /* Each line of text as a line of the log. */
 void reload_log_messages(const char *text, size_t len);

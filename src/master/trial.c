@@ -28,7 +28,7 @@
 #define SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 static int
-start_process(struct trial *t, const char *path, bool print, int running_fd,
+start_process(struct trial *t, const char *path, bool print, int start_fd,
     struct error *err)
 {
 	const struct role_args args = { .role = ROLE_CHECK,
@@ -42,7 +42,7 @@ start_process(struct trial *t, const char *path, bool print, int running_fd,
 	memset(from, -1, sizeof(from));
 	from[ROLE_FD_LIFELINE] = pair[1];
 	from[ROLE_FD_CONFIG] = t->config_fd;
-	from[ROLE_FD_RUNNING_CONFIG] = running_fd;
+	from[ROLE_FD_START_CONFIG] = start_fd;
 	t->lifeline = pair[0];
 	t->pid = child_exec(&args, &fds, err);
 	close(pair[1]);
@@ -50,7 +50,7 @@ start_process(struct trial *t, const char *path, bool print, int running_fd,
 }
 
 struct trial *
-trial_start(const char *path, bool print, int running_fd, struct error *err)
+trial_start(const char *path, bool print, int start_fd, struct error *err)
 {
 	struct trial *t = xcalloc(1, sizeof(*t));
 
@@ -61,7 +61,7 @@ trial_start(const char *path, bool print, int running_fd, struct error *err)
 	if (t->config_fd == -1)
 		error_set(err, ERROR_TEMPORARY, "memfd_create: %s",
 		    strerror(errno));
-	else if (start_process(t, path, print, running_fd, err) == 0)
+	else if (start_process(t, path, print, start_fd, err) == 0)
 		return t;
 	trial_free(&t);
 	return NULL;

@@ -27,8 +27,8 @@ struct trial {
 };
 
 /* print: the check role writes the configuration to standard output.
- * running_fd: the configuration at work, or -1. */
-struct trial *trial_start(const char *path, bool print, int running_fd,
+ * start_fd: what the start was made with, or -1. */
+struct trial *trial_start(const char *path, bool print, int start_fd,
     struct error *err);
 /* Reads what has come; sets is_over. */
 void trial_read(struct trial *t);
