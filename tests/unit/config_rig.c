@@ -14,6 +14,7 @@
 /* clang-format off */
 static const struct portero_option limit_options[] = {
 	{ "messages", PORTERO_OPT_COUNT, .help = "Messages." },
+	{ "recipients", PORTERO_OPT_COUNT, .help = "Recipients." },
 	{ "per", PORTERO_OPT_DURATION, .help = "Window.",
 	  .min = 1, .max = 31 * 86400, .required = true },
 	{ .name = NULL }

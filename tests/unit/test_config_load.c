@@ -460,6 +460,20 @@ test_a_text_that_is_not_resolved_is_refused(void **state)
 	config_messages_free(&m);
 }
 
+static void
+test_the_example_is_good(void **state)
+{
+	const char *top = getenv("srcdir"), *said;
+	char *path = xasprintf("%s/conf/portero.conf", top == NULL ? "." : top);
+	struct config *c = config_rig_file(path, &said);
+
+	(void)state;
+	assert_string_equal(said, "");
+	assert_int_equal(c->nlistens, 2);
+	config_free(&c);
+	free(path);
+}
+
 static int
 end(void **state)
 {
@@ -489,6 +503,7 @@ main(void)
 		cmocka_unit_test(
 		    test_a_name_outside_the_table_ends_the_process),
 		cmocka_unit_test(test_a_text_that_is_not_resolved_is_refused),
+		cmocka_unit_test(test_the_example_is_good),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, end);
