@@ -414,6 +414,16 @@ session_take(struct session *s, struct str input)
 	return used;
 }
 
+/* The client's time begins. */
+static void
+session_await_input(struct session *s)
+{
+	const struct config *c = s->worker->config;
+
+	session_set_deadline(s, s->state == SMTP_IN_DATA ? c->data_timeout_ms
+							 : c->idle_timeout_ms);
+}
+
 static void
 session_input(struct session *s, const char *data, size_t len)
 {
@@ -438,9 +448,7 @@ session_input(struct session *s, const char *data, size_t len)
 		if (used < len)
 			buf_append(&s->in, data + used, len - used);
 	}
-	session_set_deadline(s, s->state == SMTP_IN_DATA
-	    ? s->worker->config->data_timeout_ms
-	    : s->worker->config->idle_timeout_ms);
+	session_await_input(s);
 }
 
 void
@@ -487,12 +495,9 @@ session_go_on(struct session *s)
 	}
 	if (s->wait != WAIT_NOBODY || s->is_dead || s->state == SMTP_CLOSING)
 		return;
-	if (!s->io.reading) {
-		session_io_want_read(&s->io, true);
-		session_set_deadline(s, s->state == SMTP_IN_DATA
-		    ? s->worker->config->data_timeout_ms
-		    : s->worker->config->idle_timeout_ms);
-	}
+	session_io_want_read(&s->io, true);
+	if (s->is_resumed)
+		session_await_input(s);
 	/* Only now: a record of which a part has arrived counts as pending. */
 	if (s->is_resumed && session_io_has_pending(&s->io))
 		event_active(s->io.read_event, EV_READ, 0);

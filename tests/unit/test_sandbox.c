@@ -302,7 +302,7 @@ static void try_raw(void) { confine(); socket(AF_INET, SOCK_RAW, 1); }
 static void try_code(void) { confine();
 	mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }
 static void try_kill(void) { confine(); kill(getppid(), 0); }
-static void try_setuid(void) { confine(); setuid(NOBODY); }
+static void try_setuid(void) { confine(); if (setuid(NOBODY) == 0) _exit(0); }
 static void try_bind(void) { struct sockaddr_in a = { .sin_family = AF_INET };
 	int s = socket(AF_INET, SOCK_STREAM, 0);
 	confine(); bind(s, (struct sockaddr *)&a, sizeof a); }
