@@ -172,8 +172,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 static void
 watch_writing(struct relay_conn *c)
 {
-	bool on =
-	    (c->blocked && !c->write_wants_read) || c->read_wants_write;
+	bool on = (c->blocked && !c->write_wants_read) || c->read_wants_write;
 
 	if (on && !c->watching)
 		event_add(&c->writable, NULL);
@@ -221,9 +220,9 @@ write_plain(struct relay_conn *c, const char *data, size_t len)
 	ssize_t n;
 
 	if (queued > 0)
-		iov[msg.msg_iovlen++] = (struct iovec){
-			(void *)(uintptr_t)buf_data(&c->out), queued
-		};
+		iov[msg.msg_iovlen++] =
+		    (struct iovec){ (void *)(uintptr_t)buf_data(&c->out),
+			    queued };
 	if (len > 0)
 		iov[msg.msg_iovlen++] =
 		    (struct iovec){ (void *)(uintptr_t)data, len };
@@ -377,9 +376,9 @@ digest(struct relay_conn *c, const char *data, size_t len)
 	while (len > 0 && !c->closed && !c->gone) {
 		if (c->phase == CONN_IDLE || c->phase == CONN_HANDSHAKE) {
 			relay_conn_down(c, CONN_BROKEN,
-			    c->phase == CONN_IDLE ?
-				"bytes that nobody asked for" :
-				"bytes behind the answer to STARTTLS");
+			    c->phase == CONN_IDLE
+				? "bytes that nobody asked for"
+				: "bytes behind the answer to STARTTLS");
 			return;
 		}
 		used = 0;
@@ -473,8 +472,8 @@ read_in(struct relay_conn *c)
 			return;
 		/* A short read emptied the socket. TLS has read ahead: what it
 		 * holds would not make the socket readable again. */
-		more = c->ssl == NULL ? n == sizeof(received) :
-		                        SSL_has_pending(c->ssl) == 1;
+		more = c->ssl == NULL ? n == sizeof(received)
+		                      : SSL_has_pending(c->ssl) == 1;
 		digest(c, received, (size_t)n);
 	}
 }
@@ -488,8 +487,8 @@ handshake(struct relay_conn *c)
 	int ret, error;
 
 	if (c->ssl == NULL)
-		c->ssl = relay_tls_session(
-		    c->setup->tls, c->setup->config, c->fd);
+		c->ssl =
+		    relay_tls_session(c->setup->tls, c->setup->config, c->fd);
 	if (c->ssl == NULL) {
 		relay_conn_down(c, CONN_TLS, "TLS: no session");
 		return;
@@ -603,8 +602,8 @@ start_connect(
 {
 	int on = 1, idle = 60, interval = 15, tries = 4;
 
-	c->fd = socket(address->ss_family,
-	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	c->fd = socket(
+	    address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd == -1)
 		return errno;
 	count(c, 1);

@@ -92,8 +92,8 @@ relay_dial_next(struct relay *r)
 	if (left > setup->config->connect_timeout_ms)
 		left = setup->config->connect_timeout_ms;
 	i = (r->first + r->tried) % up.naddresses;
-	r->conn = relay_conn_open(setup, r->pool, &up.address[i],
-	    up.address_len[i], &dialer, r);
+	r->conn = relay_conn_open(
+	    setup, r->pool, &up.address[i], up.address_len[i], &dialer, r);
 	relay_conn_expect(r->conn, left);
 }
 

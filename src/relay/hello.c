@@ -9,6 +9,7 @@
  */
 #include "relay/relay_private.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,8 +23,9 @@ say(struct relay_conn *c, enum conn_phase phase, const char *verb)
 	if (phase == CONN_STARTTLS)
 		n = snprintf(line, sizeof(line), "%s\r\n", verb);
 	else
-		n = snprintf(line, sizeof(line), "%s %s\r\n", verb,
-		    c->setup->hostname);
+		n = snprintf(
+		    line, sizeof(line), "%s %s\r\n", verb, c->setup->hostname);
+	assert(n > 0 && (size_t)n < sizeof(line));
 	relay_conn_write(c, line, (size_t)n);
 }
 
@@ -39,8 +41,8 @@ relay_hello_secured(struct relay_conn *c)
 static void
 offered(struct relay_conn *c, const struct smtp_reply *reply)
 {
-	bool wants_tls = c->setup->config->tls == CONFIG_UPSTREAM_STARTTLS &&
-	    c->ssl == NULL;
+	bool wants_tls =
+	    c->setup->config->tls == CONFIG_UPSTREAM_STARTTLS && c->ssl == NULL;
 
 	memset(&c->offer, 0, sizeof(c->offer));
 	if (c->phase == CONN_EHLO)
@@ -75,7 +77,8 @@ void
 relay_hello_reply(struct relay_conn *c, const struct smtp_reply *reply)
 {
 	if (c->queued > c->sent) {
-		relay_conn_down(c, CONN_BROKEN, "an answer before its question");
+		relay_conn_down(
+		    c, CONN_BROKEN, "an answer before its question");
 		return;
 	}
 	switch (c->phase) {

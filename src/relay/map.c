@@ -10,7 +10,8 @@
 #include "relay/relay_private.h"
 
 #define AT(step) (1u << (step))
-#define ANYWHERE (AT(RELAY_MAIL) | AT(RELAY_RCPT) | AT(RELAY_DATA) | AT(RELAY_DOT))
+#define ANYWHERE                                                               \
+	(AT(RELAY_MAIL) | AT(RELAY_RCPT) | AT(RELAY_DATA) | AT(RELAY_DOT))
 
 /* clang-format off */
 /* The first that fits; anything else is passed. */

@@ -91,8 +91,8 @@ relay_pool_give(struct relay_pool *p, struct relay_conn **conn, bool reset)
 	if (c->gone || c->mute || c->half) {
 		relay_conn_close(&c);
 	} else if (p->draining || c->retire || c->errors >= RELAY_MAX_ERRORS ||
-	    c->messages >= RELAY_MAX_MESSAGES ||
-	    p->setup.config->idle_connections == 0) {
+		   c->messages >= RELAY_MAX_MESSAGES ||
+		   p->setup.config->idle_connections == 0) {
 		relay_conn_quit(&c);
 	} else if (reset) {
 		relay_conn_use(c, &reset_user, c);

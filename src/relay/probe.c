@@ -15,8 +15,8 @@
 struct relay_probe {
 	struct relay_setup setup;
 	struct relay_conn *conn; /* NULL: done was called */
-	void (*done)(void *arg, const struct smtp_offer *offer,
-	    const char *error);
+	void (*done)(
+	    void *arg, const struct smtp_offer *offer, const char *error);
 	void *arg; /* borrowed */
 };
 

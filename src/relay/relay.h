@@ -38,7 +38,7 @@ enum relay_step { RELAY_MAIL, RELAY_RCPT, RELAY_DATA, RELAY_DOT };
 enum relay_failure {
 	RELAY_AWAY,    /* no connection could be had, or lost before DATA and the replay failed */
 	RELAY_LOST,    /* lost after 354, before the write of the dot was tried */
-	RELAY_UNKNOWN, /* lost or timed out after the write of the dot was tried */
+	RELAY_UNKNOWN, /* anything that goes wrong after it was tried */
 	RELAY_TLS,     /* TLS to the upstream not good enough */
 	RELAY_BROKEN   /* the upstream does not speak SMTP as agreed */
 };
@@ -96,7 +96,8 @@ void relay_data(struct relay *r);
 void relay_body(struct relay *r, const char *data, size_t len);
 /* false: above the mark; wait for on_room before reading more of the client. */
 bool relay_has_room(const struct relay *r);
-/* ".CRLF": from now on a loss is RELAY_UNKNOWN, and the reply may take dot_timeout. */
+/* ".CRLF". The reply may take dot_timeout. A loss is RELAY_UNKNOWN, unless
+ * the dot still waited behind the body and no write of it was tried. */
 void relay_dot(struct relay *r);
 /* Ends the transaction and sets *r to NULL. After the final reply, or with
  * nothing sent, the connection is kept for reuse by the rules (design 6: 3 errors, 100 messages, 5 s idle, any

@@ -26,12 +26,12 @@
 #include "base/buf.h"
 #include "relay/relay.h"
 
-#define RELAY_DIAL_MS 15000     /* all addresses together */
-#define RELAY_DIAL_POLL_MS 50   /* while no address is known */
-#define RELAY_IDLE_MS 5000      /* at rest; also the answer to RSET */
-#define RELAY_MAX_ERRORS 3      /* refusals on one connection */
+#define RELAY_DIAL_MS 15000   /* all addresses together */
+#define RELAY_DIAL_POLL_MS 50 /* while no address is known */
+#define RELAY_IDLE_MS 5000    /* at rest; also the answer to RSET */
+#define RELAY_MAX_ERRORS 3    /* refusals on one connection */
 #define RELAY_MAX_MESSAGES 100
-#define RELAY_DIRECT 8192       /* a body run that is worth its own write */
+#define RELAY_DIRECT 8192 /* a body run that is worth its own write */
 /* Bytes that wait. With a block of the client's (16 KiB) on top the queue
  * still fits into 64 KiB of memory. */
 #define RELAY_QUEUE_HIGH 49152
@@ -102,7 +102,7 @@ struct relay_conn {
 	bool rests;     /* in the pool's list of idle or resetting ones */
 	bool half;      /* a part of a reply has come */
 	bool read_wants_write, write_wants_read; /* TLS */
-	int error;      /* errno of what failed, 0: none */
+	int error;     /* errno of what failed, 0: none */
 	char peer[64]; /* "192.0.2.1:25" */
 	TAILQ_ENTRY(relay_conn) dirty_link, rest_link;
 };
@@ -117,8 +117,8 @@ struct relay_conn *relay_conn_open(const struct relay_setup *setup,
 void relay_conn_close(struct relay_conn **c);
 /* QUIT, if it can be written at once, and close. */
 void relay_conn_quit(struct relay_conn **c);
-void relay_conn_use(struct relay_conn *c, const struct conn_user *user,
-    void *arg);
+void relay_conn_use(
+    struct relay_conn *c, const struct conn_user *user, void *arg);
 /* Queues; written at the end of the turn (a probe's: at once). */
 void relay_conn_write(struct relay_conn *c, const void *data, size_t len);
 /* The same for a run of a body, which may go out at once. */
@@ -139,7 +139,7 @@ void relay_hello_secured(struct relay_conn *c);
 void relay_hello_reply(struct relay_conn *c, const struct smtp_reply *reply);
 
 struct relay_pool {
-	struct relay_setup setup;  /* what it points to is borrowed */
+	struct relay_setup setup;     /* what it points to is borrowed */
 	struct relay_conns idle;      /* the last used first */
 	struct relay_conns resetting; /* await the answer to RSET */
 	struct relay_conns dirty;     /* have something to write */
@@ -174,15 +174,15 @@ enum relay_state {
 /* A step, kept until 354 in case it must be said again. */
 struct relay_item {
 	enum relay_step step;
-	bool accepted; /* and the client has been told so */
+	bool accepted;    /* and the client has been told so */
 	uint32_t at, len; /* its path in relay.paths */
 	uint64_t end;     /* its end in the connection's stream */
 };
 
 struct relay {
-	struct relay_pool *pool;           /* borrowed */
-	const struct relay_callbacks *cb;  /* borrowed from owner */
-	void *owner;                       /* borrowed */
+	struct relay_pool *pool;          /* borrowed */
+	const struct relay_callbacks *cb; /* borrowed from owner */
+	void *owner;                      /* borrowed */
 	enum relay_state state;
 	struct relay_conn *conn; /* NULL: not yet, or no more */
 	struct event later;      /* what may not happen within a call */
@@ -201,13 +201,12 @@ struct relay {
 
 	uint64_t dot_end;
 	bool full;               /* on_room is owed */
-	bool dotted;             /* the body has ended */
 	struct smtp_reply early; /* TXN_REFUSED: the answer to give then */
 
 	/* the search for a connection */
 	unsigned first, tried;
-	int64_t dial_until; /* monotonic ms */
-	int64_t wait_until; /* while no address is known */
+	int64_t dial_until;     /* monotonic ms */
+	int64_t wait_until;     /* while no address is known */
 	enum relay_failure why; /* the worst until now, then the final one */
 	bool had_peer;
 	char *detail; /* owned */
@@ -234,8 +233,8 @@ bool relay_map_accepts(enum relay_step step, int code);
 const char *relay_step_name(enum relay_step step);
 
 /* A TLS session for a connection to u, verified as ctx says. */
-SSL *relay_tls_session(struct ssl_ctx_st *ctx, const struct config_upstream *u,
-    int fd);
+SSL *relay_tls_session(
+    struct ssl_ctx_st *ctx, const struct config_upstream *u, int fd);
 /* Why the handshake failed. */
 void relay_tls_error(SSL *ssl, int result, char *to, size_t size);
 

@@ -31,7 +31,7 @@ is_address(const char *name)
 	unsigned char to[sizeof(struct in6_addr)];
 
 	return inet_pton(AF_INET, name, to) == 1 ||
-	    inet_pton(AF_INET6, name, to) == 1;
+	       inet_pton(AF_INET6, name, to) == 1;
 }
 
 /* The bundle of the system's certification authorities. */
@@ -101,17 +101,17 @@ relay_tls_new(const struct config_upstream *u, struct error *err)
 	ctx = SSL_CTX_new(TLS_client_method());
 	if (ctx == NULL ||
 	    SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1) {
-		error_set(err, ERROR_INTERNAL, "upstream: TLS: %s",
-		    openssl_error());
+		error_set(
+		    err, ERROR_INTERNAL, "upstream: TLS: %s", openssl_error());
 		goto out;
 	}
-	SSL_CTX_set_options(ctx,
-	    SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
-		SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
+				     SSL_OP_NO_RENEGOTIATION |
+				     SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_mode(ctx,
-	    SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-		SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS |
+				  SSL_MODE_ENABLE_PARTIAL_WRITE |
+				  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_read_ahead(ctx, 1);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
 	if (u->verify && trust(ctx, u, err) == -1)

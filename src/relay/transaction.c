@@ -32,7 +32,7 @@ enter(struct relay *r, enum relay_state to)
 	static const unsigned may[] = {
 		[TXN_SEEKING] = TO(TXN_STEPS) | TO(TXN_FAILED),
 		[TXN_STEPS] = TO(TXN_SEEKING) | TO(TXN_BODY) | TO(TXN_DONE) |
-		    TO(TXN_FAILED),
+		              TO(TXN_FAILED),
 		[TXN_BODY] = TO(TXN_DOT) | TO(TXN_REFUSED) | TO(TXN_FAILED),
 		[TXN_DOT] = TO(TXN_DONE) | TO(TXN_FAILED),
 		[TXN_REFUSED] = TO(TXN_DONE),
@@ -108,8 +108,8 @@ on_down(void *arg, enum conn_fault fault, const char *detail)
 	if (r->state == TXN_DONE)
 		return;
 	if (!stale)
-		shared_add(p->setup.shared, p->setup.row,
-		    COUNTER_UPSTREAM_FAILED, 1);
+		shared_add(
+		    p->setup.shared, p->setup.row, COUNTER_UPSTREAM_FAILED, 1);
 	if (r->state == TXN_STEPS && (fault == CONN_LOST || stale) &&
 	    !r->replayed && !r->refused)
 		replay(r);
@@ -120,7 +120,7 @@ on_down(void *arg, enum conn_fault fault, const char *detail)
 /* ---- answers ---- */
 
 static void
-warn(const struct relay *r, enum relay_step step, const struct smtp_reply *reply)
+warn(struct relay *r, enum relay_step step, const struct smtp_reply *reply)
 {
 	char text[256];
 	struct log_line l;
@@ -175,8 +175,8 @@ say(struct relay *r, struct relay_item *item)
 			    r->body == SMTP_BODY_7BIT ? "7BIT" : "8BITMIME");
 		break;
 	case RELAY_RCPT:
-		n = snprintf(line, sizeof(line), "RCPT TO:<%.*s>",
-		    (int)item->len, path);
+		n = snprintf(
+		    line, sizeof(line), "RCPT TO:<%.*s>", (int)item->len, path);
 		break;
 	case RELAY_DATA:
 		n = snprintf(line, sizeof(line), "DATA");
@@ -190,6 +190,16 @@ say(struct relay *r, struct relay_item *item)
 	item->end = c->queued;
 }
 
+/* The oldest unanswered step has its time from now on. */
+static void
+await_answer(struct relay *r)
+{
+	bool any = r->nanswered < r->nsent;
+
+	relay_conn_expect(
+	    r->conn, any ? r->pool->setup.config->reply_timeout_ms : 0);
+}
+
 /* Says what may be said now: all, or one step at a time. */
 static void
 say_steps(struct relay *r)
@@ -197,10 +207,9 @@ say_steps(struct relay *r)
 	bool all = (r->conn->offer.extensions & SMTP_EXT_PIPELINING) != 0;
 
 	while (r->nsent < r->nitems && (all || r->nsent == r->nanswered)) {
-		if (r->nsent == r->nanswered)
-			relay_conn_expect(r->conn,
-			    r->pool->setup.config->reply_timeout_ms);
 		say(r, &r->items[r->nsent++]);
+		if (r->nsent == r->nanswered + 1)
+			await_answer(r);
 	}
 }
 
@@ -270,8 +279,7 @@ on_step_reply(struct relay *r, struct smtp_reply *reply)
 	}
 	note_code(r, reply->code);
 	r->nanswered++;
-	relay_conn_expect(c, r->nanswered == r->nsent ?
-		0 : r->pool->setup.config->reply_timeout_ms);
+	await_answer(r);
 	known = item->accepted;
 	note_step(r, item,
 	    mapped == MAP_PASS && relay_map_accepts(step, reply->code));
@@ -444,7 +452,7 @@ add_step(struct relay *r, enum relay_step step, struct str path)
 
 	assert(path.len <= SMTP_PATH_MAX);
 	assert(path.len == 0 || (memchr(path.ptr, '\r', path.len) == NULL &&
-	    memchr(path.ptr, '\n', path.len) == NULL));
+				    memchr(path.ptr, '\n', path.len) == NULL));
 	if (r->state > TXN_STEPS)
 		return; /* it failed, which will be told */
 	if (r->nitems == r->room) {
@@ -520,7 +528,7 @@ relay_close(struct relay **relay)
 	if (r == NULL)
 		return;
 	proved = r->state == TXN_DONE ||
-	    (r->state == TXN_STEPS && r->nsent == r->nanswered);
+	         (r->state == TXN_STEPS && r->nsent == r->nanswered);
 	if (r->conn != NULL && proved)
 		relay_pool_give(r->pool, &r->conn, r->mailed);
 	relay_conn_close(&r->conn);

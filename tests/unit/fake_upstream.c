@@ -64,8 +64,8 @@ conn_close(struct fake_conn *c, bool reset)
 	event_free(c->timer);
 	SSL_free(c->ssl);
 	if (reset)
-		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &linger,
-		    sizeof(linger));
+		setsockopt(
+		    c->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 	close(c->fd);
 	buf_free(&c->in);
 	buf_free(&c->out);
@@ -81,8 +81,8 @@ conn_write(struct fake_conn *c)
 			n = send(c->fd, buf_data(&c->out), buf_len(&c->out),
 			    MSG_NOSIGNAL);
 		else
-			n = SSL_write(c->ssl, buf_data(&c->out),
-			    (int)buf_len(&c->out));
+			n = SSL_write(
+			    c->ssl, buf_data(&c->out), (int)buf_len(&c->out));
 		if (n > 0)
 			buf_consume(&c->out, (size_t)n);
 	}
@@ -156,8 +156,8 @@ expect_line(struct fake_conn *c, const char *start)
 
 	if (take_line(c, line, sizeof(line))) {
 		if (strncmp(line, start, strlen(start)) != 0)
-			complain(c->fake, "awaited \"%s\", got \"%s\"; ",
-			    start, line);
+			complain(c->fake, "awaited \"%s\", got \"%s\"; ", start,
+			    line);
 		return true;
 	}
 	if (c->ended) {
@@ -334,8 +334,8 @@ on_accept(evutil_socket_t listener, short what, void *arg)
 	c->next = f->conns;
 	f->conns = c;
 	f->nopen++;
-	c->readable = event_new(
-	    f->base, fd, EV_READ | EV_PERSIST, on_readable, c);
+	c->readable =
+	    event_new(f->base, fd, EV_READ | EV_PERSIST, on_readable, c);
 	c->writable = event_new(f->base, fd, EV_WRITE, on_writable, c);
 	c->timer = evtimer_new(f->base, on_timer, c);
 	event_add(c->readable, NULL);
@@ -352,13 +352,13 @@ port_open(struct fake_upstream *f, struct fake_port *port)
 	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	port->fake = f;
 	port->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	ok = bind(port->fd, (struct sockaddr *)&in, sizeof(in)) == 0 &&
+	ok =
+	    bind(port->fd, (struct sockaddr *)&in, sizeof(in)) == 0 &&
 	    listen(port->fd, 16) == 0 &&
-	    getsockname(port->fd, (struct sockaddr *)&port->address, &len) ==
-		0;
+	    getsockname(port->fd, (struct sockaddr *)&port->address, &len) == 0;
 	assert(ok);
-	port->event = event_new(
-	    f->base, port->fd, EV_READ | EV_PERSIST, on_accept, port);
+	port->event =
+	    event_new(f->base, port->fd, EV_READ | EV_PERSIST, on_accept, port);
 	event_add(port->event, NULL);
 }
 

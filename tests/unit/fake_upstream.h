@@ -49,7 +49,7 @@ struct fake_upstream {
 		const char *const *scripts[FAKE_SCRIPTS];
 		size_t nscripts, naccepted;
 	} ports[FAKE_PORTS];
-	SSL_CTX *tls;         /* borrowed; for "tls" */
+	SSL_CTX *tls; /* borrowed; for "tls" */
 	struct fake_conn *conns;
 	size_t nopen;
 	size_t ndots; /* ends of data that came, on all connections */

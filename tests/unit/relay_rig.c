@@ -157,7 +157,8 @@ rig_run(struct rig *r, const bool *flag)
 
 	run(r, flag, 5000, &late);
 	if (late)
-		fail_msg("not done after 5 seconds; upstream: %s", r->fake.error);
+		fail_msg(
+		    "not done after 5 seconds; upstream: %s", r->fake.error);
 }
 
 void
@@ -221,8 +222,8 @@ on_reply(void *owner, enum relay_step step, const struct smtp_reply *reply,
 
 	note(o, "%s %d%s", steps[step], reply->code, alert ? "!" : "");
 	smtp_reply_summary(o->reply, sizeof(o->reply), reply);
-	assert_int_equal(accepted,
-	    reply->code / 100 == (step == RELAY_DATA ? 3 : 2));
+	assert_int_equal(
+	    accepted, reply->code / 100 == (step == RELAY_DATA ? 3 : 2));
 	if (step == RELAY_DOT || (!accepted && step != RELAY_RCPT)) {
 		over(o);
 	} else if (step == RELAY_DATA && o->body != NULL) {
@@ -261,7 +262,8 @@ owner_begin(struct owner *o, struct rig *r, unsigned recipients, bool data)
 	static const char *const names[] = { "a@x.test", "b@x.test",
 		"c@x.test" };
 	struct smtp_mail mail = { .path = STR("ana@example.org"),
-		.size = 1000, .body = SMTP_BODY_8BITMIME };
+		.size = 1000,
+		.body = SMTP_BODY_8BITMIME };
 	struct smtp_rcpt rcpt;
 	unsigned i;
 

@@ -38,11 +38,11 @@ struct owner {
 	struct rig *rig;
 	struct relay *relay;
 	char said[2048];
-	char reply[256];  /* text of the last reply */
-	char detail[400]; /* of the failure */
-	const char *body; /* sent after 354 with the dot; NULL: by the test */
-	bool is_over;     /* finally answered, refused or failed; closed */
-	bool keeps_open;  /* the test closes */
+	char reply[256];    /* text of the last reply */
+	char detail[400];   /* of the failure */
+	const char *body;   /* sent after 354 with the dot; NULL: by the test */
+	bool is_over;       /* finally answered, refused or failed; closed */
+	bool keeps_open;    /* the test closes */
 	struct owner *next; /* begins when this one is over, in the same call */
 };
 

@@ -15,7 +15,10 @@
 #define LOCK_STEP "250 mx"
 #define BEGIN HELLO, PIPELINES, "< MAIL", "< RCPT", "< DATA"
 #define OK "250 ok"
-#define LIST(...) { __VA_ARGS__, NULL }
+#define LIST(...)                                                              \
+	{                                                                      \
+		__VA_ARGS__, NULL                                              \
+	}
 
 struct dialogue {
 	const char *name;

@@ -81,8 +81,8 @@ send_body(struct rig *r, struct owner *o, const char *body, size_t len,
 		n = runs[i % nruns] < len - done ? runs[i % nruns] : len - done;
 		relay_body(o->relay, body + done, n);
 		done += n;
-		assert_in_range(buf_len(&o->relay->conn->out), 0,
-		    RELAY_QUEUE_HIGH + 16384);
+		assert_in_range(
+		    buf_len(&o->relay->conn->out), 0, RELAY_QUEUE_HIGH + 16384);
 		while (!relay_has_room(o->relay) || i % 4 == 3) {
 			rig_turn(r);
 			if (relay_has_room(o->relay))
@@ -114,8 +114,7 @@ check_runs(struct rig *r, const char *const *script)
 		rig_expect(r, &o, ACCEPTED " DOT 250");
 		assert_int_equal(buf_len(&r->fake.body), len + 3);
 		assert_memory_equal(buf_data(&r->fake.body), body, len);
-		assert_memory_equal(
-		    buf_data(&r->fake.body) + len, ".\r\n", 3);
+		assert_memory_equal(buf_data(&r->fake.body) + len, ".\r\n", 3);
 		fake_hang_up(&r->fake, NULL);
 		while (relay_pool_idle(r->pool) > 0)
 			rig_turn(r);

@@ -15,10 +15,17 @@
 
 #define HELLO "220 mx", "< EHLO"
 #define PIPELINES "250-mx", "250-PIPELINING", "250 SIZE"
-#define BEGIN HELLO, PIPELINES, "< MAIL", "< RCPT TO:<a", "< RCPT TO:<b", "< DATA"
+#define BEGIN                                                                  \
+	HELLO, PIPELINES, "< MAIL", "< RCPT TO:<a", "< RCPT TO:<b", "< DATA"
 #define OK "250 ok"
-#define WHOLE { BEGIN, OK, OK, OK, "354 go", "body", OK, NULL }
-#define LIST(...) { __VA_ARGS__, NULL }
+#define WHOLE                                                                  \
+	{                                                                      \
+		BEGIN, OK, OK, OK, "354 go", "body", OK, NULL                  \
+	}
+#define LIST(...)                                                              \
+	{                                                                      \
+		__VA_ARGS__, NULL                                              \
+	}
 
 struct loss {
 	const char *name;
@@ -300,9 +307,9 @@ make_script(const char **lines, size_t n)
 {
 	static const char *const fits[] = { BEGIN, OK, OK, OK, "354 go", "body",
 		OK };
-	static const char *const others[] = { OK, "550 no", "421 bye",
-		"354 go", "> 250 o", "> 250-a\r\n", "pause", "503 what",
-		"close", "reset", "> \r\n", "body", "451 later", "> 2" };
+	static const char *const others[] = { OK, "550 no", "421 bye", "354 go",
+		"> 250 o", "> 250-a\r\n", "pause", "503 what", "close", "reset",
+		"> \r\n", "body", "451 later", "> 2" };
 	size_t i, at = 0;
 
 	for (i = 0; i < n - 2; i++) {
@@ -310,7 +317,7 @@ make_script(const char **lines, size_t n)
 			lines[i] = fits[at++];
 		else
 			lines[i] = others[(size_t)rand() %
-			    (sizeof(others) / sizeof(*others))];
+					  (sizeof(others) / sizeof(*others))];
 	}
 	lines[i++] = "close";
 	lines[i] = NULL;

@@ -39,15 +39,15 @@ test_every_code_at_every_step(void **state)
 		for (code = 200; code < 600; code++) {
 			expected = is_ours(code) ? MAP_ALERT : MAP_PASS;
 			if (code / 100 == 3)
-				expected = step <= RELAY_RCPT ? MAP_ALERT
-							      : MAP_BROKEN;
+				expected =
+				    step <= RELAY_RCPT ? MAP_ALERT : MAP_BROKEN;
 			if (code / 100 == 2 && step == RELAY_DATA)
 				expected = MAP_BROKEN;
 			if (code == 354 && step == RELAY_DATA)
 				expected = MAP_PASS;
 			if (relay_map(step, code, false) != expected)
-				fail_msg("%d at %s", code,
-				    relay_step_name(step));
+				fail_msg(
+				    "%d at %s", code, relay_step_name(step));
 		}
 	}
 }

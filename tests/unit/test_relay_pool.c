@@ -258,7 +258,8 @@ test_stray_bytes_end_the_rest(void **state)
 static void
 test_dead_connection_is_replaced_unnoticed(void **state)
 {
-	static const char *const words[] = { NULL, "421 4.4.2 time is over\r\n" };
+	static const char *const words[] = { NULL,
+		"421 4.4.2 time is over\r\n" };
 	static const char *const script[] = { HELLO, MESSAGE, NULL };
 	struct rig *r = *state;
 	struct owner o = { 0 };
@@ -307,7 +308,8 @@ test_surplus_bytes_of_a_transaction_keep_it_from_reuse(void **state)
 	static const char *const scripts[][16] = {
 		{ HELLO, STEPS, OK, OK, "354 go", "body", OK, "250 surplus",
 		    NULL },
-		{ HELLO, STEPS, OK, OK, "354 go", "body", "> 250 ok\r\n25", NULL },
+		{ HELLO, STEPS, OK, OK, "354 go", "body", "> 250 ok\r\n25",
+		    NULL },
 	};
 	struct rig *r = *state;
 	struct owner o = { 0 };

@@ -36,23 +36,36 @@ struct trust {
 };
 
 static const struct trust trusts[] = {
-	{ .certificate = "mx.example.net", .host = "mx.example.net",
+	{ .certificate = "mx.example.net",
+	    .host = "mx.example.net",
 	    .good = true },
-	{ .certificate = "mx.example.net", .host = "192.0.2.1",
-	    .tls_name = "mx.example.net", .good = true },
+	{ .certificate = "mx.example.net",
+	    .host = "192.0.2.1",
+	    .tls_name = "mx.example.net",
+	    .good = true },
 	{ .certificate = "192.0.2.1", .host = "192.0.2.1", .good = true },
-	{ .certificate = "*.example.net", .host = "mx.example.net",
+	{ .certificate = "*.example.net",
+	    .host = "mx.example.net",
 	    .good = true },
-	{ .certificate = "evil.test", .host = "mx.example.net",
+	{ .certificate = "evil.test",
+	    .host = "mx.example.net",
 	    .detail = "ostname mismatch" },
-	{ .certificate = "192.0.2.2", .host = "192.0.2.1",
+	{ .certificate = "192.0.2.2",
+	    .host = "192.0.2.1",
 	    .detail = "IP address mismatch" },
-	{ .certificate = "mx.example.net", .host = "mx.example.net",
-	    .tls_name = "other.example.net", .detail = "ostname mismatch" },
-	{ .certificate = "mx.example.net", .host = "mx.example.net",
-	    .other_ca = true, .detail = "self-signed" },
-	{ .certificate = "evil.test", .host = "mx.example.net",
-	    .other_ca = true, .no_verify = true, .good = true },
+	{ .certificate = "mx.example.net",
+	    .host = "mx.example.net",
+	    .tls_name = "other.example.net",
+	    .detail = "ostname mismatch" },
+	{ .certificate = "mx.example.net",
+	    .host = "mx.example.net",
+	    .other_ca = true,
+	    .detail = "self-signed" },
+	{ .certificate = "evil.test",
+	    .host = "mx.example.net",
+	    .other_ca = true,
+	    .no_verify = true,
+	    .good = true },
 };
 
 static void
@@ -85,8 +98,8 @@ check_trust(const struct trust *t, enum config_upstream_tls tls)
 
 	rig_open(r);
 	use(r, t, tls);
-	fake_script(&r->fake, 0,
-	    scripts[t->good][tls == CONFIG_UPSTREAM_STARTTLS]);
+	fake_script(
+	    &r->fake, 0, scripts[t->good][tls == CONFIG_UPSTREAM_STARTTLS]);
 	rig_start(r);
 	rig_send(r, &o, 1);
 	rig_expect(r, &o, t->good ? SENT : "tls");
@@ -179,11 +192,11 @@ test_upgrade_that_fails_says_nothing_in_plaintext(void **state)
 static void
 test_offer_before_tls_is_forgotten(void **state)
 {
-	static const char *const script[] = { HELLO, "250-mx",
-		"250-PIPELINING", "250-SIZE 99", "250 STARTTLS", "< STARTTLS",
-		"220 go", "tls", "< EHLO", "250 mx",
-		"< MAIL FROM:<ana@example.org>", "alone", OK, "< RCPT", "alone",
-		OK, "< DATA", "354 go", "body", OK, NULL };
+	static const char *const script[] = { HELLO, "250-mx", "250-PIPELINING",
+		"250-SIZE 99", "250 STARTTLS", "< STARTTLS", "220 go", "tls",
+		"< EHLO", "250 mx", "< MAIL FROM:<ana@example.org>", "alone",
+		OK, "< RCPT", "alone", OK, "< DATA", "354 go", "body", OK,
+		NULL };
 	struct rig *r = *state;
 	struct owner o = { 0 };
 
@@ -324,8 +337,7 @@ test_probe_learns_the_offer(void **state)
 	probe(r, &p, script);
 	assert_string_equal(p.error, "");
 	assert_int_equal(p.offer.size, 7777);
-	assert_int_equal(
-	    p.offer.extensions, SMTP_EXT_SIZE | SMTP_EXT_8BITMIME);
+	assert_int_equal(p.offer.extensions, SMTP_EXT_SIZE | SMTP_EXT_8BITMIME);
 }
 
 static void
