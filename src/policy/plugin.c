@@ -418,6 +418,22 @@ plugin_set_open(struct plugin_set *s, const struct config *c,
 	return 0;
 }
 
+static bool
+counts(const struct plugin *p)
+{
+	return p->table->policy != NULL && p->table->policy->scopes != NULL &&
+	    p->table->policy->scopes(p->ctx) != 0;
+}
+
+static bool
+has_store(const struct config *c)
+{
+	for (size_t i = 0; i < c->nmodules; i++)
+		if (c->modules[i].kind == CONFIG_STORE)
+			return true;
+	return false;
+}
+
 void
 plugin_set_check(struct plugin_set *s, const struct config *c,
     struct config_messages *m, uint64_t *bytes)
@@ -437,5 +453,10 @@ plugin_set_check(struct plugin_set *s, const struct config *c,
 		if (call_open(p, NULL, 0, PORTERO_SHARE_NONE, &why) == -1)
 			config_error(m, module->at, "plugin %s: %s",
 			    module->plugin, why.text);
+		else if (counts(p) && !has_store(c))
+			config_error(m, module->at,
+			    "plugin %s counts, but there is no store: add "
+			    "store { plugin = store_memory }",
+			    module->plugin);
 	}
 }
