@@ -156,8 +156,7 @@ join_include(struct prepass *pp, struct joined *j, struct scan *s)
 	path = include_path(j->name, name);
 	if (pp->depth >= INCLUDE_DEPTH_MAX)
 		config_error(pp->m, at,
-		    "files include each other more than %d "
-		    "deep",
+		    "files include each other more than %d deep",
 		    INCLUDE_DEPTH_MAX);
 	else if (!pp->may_open)
 		config_error(pp->m, at, "include() cannot be used here");
