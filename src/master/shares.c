@@ -51,7 +51,7 @@ shares_open(struct shares *s, const char *dir, struct error *err)
 {
 	struct stat st;
 
-	s->dir_fd = -1;
+	*s = (struct shares){ .dir_fd = -1 };
 	if (*dir == '\0')
 		return 0;
 	if (mkdir(dir, 0700) == 0 || errno == EEXIST)
