@@ -15,3 +15,11 @@ tests_unit_test_store_memory_SOURCES = tests/unit/test_store_memory.c \
 	plugins/store_memory/counter.c plugins/store_memory/counter.h
 tests_unit_test_store_memory_CFLAGS = $(AM_CFLAGS)
 tests_unit_test_store_memory_LDADD = libportero.a $(CMOCKA_LIBS) $(CORE_LIBS)
+
+check_PROGRAMS += tests/unit/test_policy_rate
+TESTS += tests/unit/test_policy_rate
+tests_unit_test_policy_rate_SOURCES = tests/unit/test_policy_rate.c \
+	tests/unit/fake_host.c tests/unit/fake_host.h \
+	plugins/policy_rate/policy_rate.c
+tests_unit_test_policy_rate_CFLAGS = $(AM_CFLAGS)
+tests_unit_test_policy_rate_LDADD = libportero.a $(CMOCKA_LIBS) $(CORE_LIBS)

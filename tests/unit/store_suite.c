@@ -311,7 +311,7 @@ example_another_maximum_or_window_carries_the_sum(struct example *e)
 }
 
 static void
-example_a_refused_look_at_a_shorter_window_does_not_block_longer(
+example_refused_looks_at_a_shorter_window_do_not_block_longer(
     struct example *e)
 {
 	assert_int_equal(take(e, 1, 1, 86400), PORTERO_OP_DONE);
@@ -447,7 +447,8 @@ example_a_report_shows_every_counter_and_a_reset_forgets_them(
 static void
 example_what_was_taken_before_a_reset_does_not_come_back(struct example *e)
 {
-	struct portero_charge c = charge("hourly", PORTERO_MESSAGES, 1, 9, 3600);
+	struct portero_charge c = charge("hourly", PORTERO_MESSAGES, 1, 9,
+	    3600);
 	struct portero_op reset = operation(e, PORTERO_OP_RESET, 0);
 
 	assert_int_equal(take_n(e, 1, 0, &c, 1), PORTERO_OP_DONE);
@@ -511,7 +512,8 @@ example_operations_are_applied_in_order(struct example *e)
 static void
 example_what_outlives_its_lifetime_stays_charged(struct example *e)
 {
-	struct portero_charge c = charge("hourly", PORTERO_MESSAGES, 1, 9, 3600);
+	struct portero_charge c = charge("hourly", PORTERO_MESSAGES, 1, 9,
+	    3600);
 	struct portero_op op = operation(e, PORTERO_OP_TAKE, 1);
 
 	if (!e->suite->forgets)
@@ -550,7 +552,7 @@ store_suite_examples(const struct store_suite *s)
 		example_a_settle_keeps_what_was_really_used,
 		example_nothing_is_given_back_to_a_bucket_that_passed,
 		example_another_maximum_or_window_carries_the_sum,
-		example_a_refused_look_at_a_shorter_window_does_not_block_longer,
+		example_refused_looks_at_a_shorter_window_do_not_block_longer,
 		example_what_is_newer_than_the_clock_counts_as_now,
 		example_large_numbers_neither_wrap_nor_fit,
 		example_a_report_shows_every_counter_and_a_reset_forgets_them,
@@ -795,7 +797,8 @@ store_suite_random(const struct store_suite *s)
 			.model = limit_model_new(),
 			.number = i,
 			.seed = s->seed + i,
-			.now_us = START + (100 + (int64_t)i) * APART_S * SECOND };
+			.now_us = START + (100 + (int64_t)i) * APART_S * SECOND
+		};
 
 		sequence_start(&q);
 		for (q.step = 0; q.step < SEQUENCE_LENGTH; q.step++)

@@ -177,7 +177,7 @@ teardown(void **state)
 }
 
 static void
-test_what_is_committed_is_found_and_what_is_aborted_is_not(void **state)
+test_what_is_committed_is_found_and_what_is_aborted_not(void **state)
 {
 	struct fixture *f = *state;
 
@@ -716,7 +716,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
-		TEST(test_what_is_committed_is_found_and_what_is_aborted_is_not),
+		TEST(test_what_is_committed_is_found_and_what_is_aborted_not),
 		TEST(test_a_transaction_sees_its_own_changes),
 		TEST(test_a_full_table_takes_nothing_new_and_forgets_nothing),
 		TEST(test_an_expired_record_is_absent_and_its_room_used_again),
