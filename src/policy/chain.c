@@ -101,6 +101,7 @@ chain_new(struct plugin *const *plugins, size_t n,
 	c->settings = *settings;
 	c->tally.host_key = str_of(settings->hostname);
 	c->tally.lifetime_s = settings->lifetime_s;
+	c->tally.tombstone_s = settings->tombstone_s;
 	for (size_t i = 0; i < n; i++) {
 		if (plugins[i]->module->kind == CONFIG_STORE)
 			c->tally.store = plugins[i];

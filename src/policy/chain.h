@@ -24,6 +24,7 @@ struct chain_settings {
 	const char *hostname;    /* key of the HOST scope; borrowed */
 	int max_recipients;      /* of one message */
 	uint32_t lifetime_s;     /* of a reservation: longer than any message */
+	uint32_t tombstone_s;    /* of a settle: longer than any question */
 	struct shared *shared;   /* counters; borrowed */
 	unsigned row;
 };

@@ -31,7 +31,8 @@
 #include "policy/queue.h"
 #include "policy/secrets.h"
 
-#define SPARE_S 3600 /* a reservation outlives the slowest message by this */
+#define RESERVED_SPARE_S 3600 /* a reservation outlives its message by this */
+#define SETTLED_SPARE_S 60    /* and a settle the questions under way */
 
 struct worker {
 	const struct role_args *args;
@@ -427,7 +428,9 @@ build(struct worker *w)
 		.lifetime_s = (uint32_t)((c->data_timeout_ms +
 					     c->upstream.dot_timeout_ms) /
 				      1000) +
-		    SPARE_S,
+		    RESERVED_SPARE_S,
+		.tombstone_s = (uint32_t)(c->policy_deadline_ms / 1000) +
+		    SETTLED_SPARE_S,
 		.shared = w->shared,
 		.row = w->args->row };
 

@@ -175,6 +175,7 @@ queue_settle(struct tally *t, enum portero_scope scope, struct portero_str key,
 	bool keeps = s->outcome == PORTERO_ACCEPTED ||
 	    s->outcome == PORTERO_OUTCOME_UNKNOWN;
 
+	op->lifetime_s = t->tombstone_s;
 	memcpy(op->txid, s->txid, TXID_LEN);
 	for (int unit = 0; unit < PORTERO_NUNITS && keeps; unit++)
 		op->actual[unit] = s->actual[unit] > 0 ? s->actual[unit] : 0;

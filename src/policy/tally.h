@@ -36,7 +36,8 @@ struct tally {
 	/* set once */
 	const struct plugin *store; /* borrowed; NULL: none configured */
 	struct str host_key;        /* of the HOST scope; borrowed */
-	uint32_t lifetime_s;        /* of reservations and tombstones */
+	uint32_t lifetime_s;        /* of reservations */
+	uint32_t tombstone_s;       /* of settled ones: till no take is under way */
 	uint32_t scopes;            /* bits: used by policies that hold */
 	uint32_t monitor_scopes;    /* by policies in monitor mode */
 	/* of the pass that was opened */

@@ -105,6 +105,7 @@ apply_take(struct portero_op *op)
 		    store.taken[i].scope == op->scope &&
 		    store.taken[i].settled)
 			return PORTERO_OP_SETTLED;
+	assert_int_equal(op->lifetime_s, 1000);
 	if (!fits_all(op))
 		return PORTERO_OP_REFUSED;
 	for (size_t i = 0; i < op->ncharges; i++) {
@@ -127,6 +128,7 @@ static enum portero_op_result
 apply_settle(struct portero_op *op)
 {
 	store.settles++;
+	assert_int_equal(op->lifetime_s, 60);
 	if (op->scope == store.refuse_settle_of)
 		return PORTERO_OP_NONE;
 	for (size_t i = 0; i < store.ntaken; i++) {
@@ -268,7 +270,8 @@ build(void)
 	static const struct chain_settings settings_of = {
 		.hostname = "smtp.example.org",
 		.max_recipients = 100,
-		.lifetime_s = 1000
+		.lifetime_s = 1000,
+		.tombstone_s = 60
 	};
 	struct chain_settings settings = settings_of;
 	struct plugin *list[NPLUGINS];
