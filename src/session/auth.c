@@ -30,10 +30,13 @@ log_auth(struct session *s, const char *result, const struct login_answer *a)
 	log_adds(&l, "result", result);
 	if (a->id.len > 0)
 		log_add(&l, "user", a->id);
-	log_add(&l, "login", smtp_sasl_login(s->sasl));
+	if (s->sasl != NULL)
+		log_add(&l, "login", smtp_sasl_login(s->sasl));
 	log_adds(&l, "ip", s->peer);
 	log_adds(&l, "listener", s->listen->title);
-	log_adds(&l, "mech", smtp_mechanism_name(smtp_sasl_mechanism(s->sasl)));
+	if (s->sasl != NULL)
+		log_adds(&l, "mech",
+		    smtp_mechanism_name(smtp_sasl_mechanism(s->sasl)));
 	if (a->plugin.len > 0)
 		log_add(&l, "plugin", a->plugin);
 	if (a->cause.len > 0)
@@ -159,6 +162,23 @@ login_ask(struct session *s)
 	s->wait = WAIT_AUTH;
 }
 
+/* The attempt ended before there was anything to ask. An empty name or
+ * password and the like get the answer of a wrong one, in the same time. */
+static void
+auth_failed(struct session *s, const struct smtp_fault *fault)
+{
+	const struct login_answer a = { .cause = STR("malformed") };
+
+	if (fault->code == 535) {
+		session_enter(s, SMTP_SASL);
+		login_denied(s, &a);
+		return;
+	}
+	auth_forget(s);
+	session_enter(s, SMTP_READY);
+	reply_fault(s, fault);
+}
+
 static void
 auth_step(struct session *s, enum smtp_sasl_result result,
     struct str challenge, const struct smtp_fault *fault)
@@ -175,17 +195,7 @@ auth_step(struct session *s, enum smtp_sasl_result result,
 		login_ask(s);
 		return;
 	case SMTP_SASL_FAILED:
-		auth_forget(s);
-		session_enter(s, SMTP_READY);
-		/* An empty name or password gets the answer of a wrong one. */
-		if (fault->code == 535) {
-			s->nfailed_logins++;
-			session_enter(s, SMTP_SASL);
-			s->wait = WAIT_DELAY;
-			session_set_deadline(s, WRONG_LOGIN_MS);
-			return;
-		}
-		reply_fault(s, fault);
+		auth_failed(s, fault);
 	}
 }
 

@@ -448,7 +448,8 @@ session_input(struct session *s, const char *data, size_t len)
 		if (used < len)
 			buf_append(&s->in, data + used, len - used);
 	}
-	session_await_input(s);
+	if (s->wait == WAIT_NOBODY)
+		session_await_input(s);
 }
 
 void

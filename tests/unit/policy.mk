@@ -33,8 +33,10 @@ tests_unit_test_auth_file_SOURCES = tests/unit/test_auth_file.c \
 	tests/unit/fake_host.c tests/unit/fake_host.h \
 	plugins/auth_file/auth_file.c plugins/auth_file/users.c \
 	plugins/auth_file/users.h
+tests_unit_test_auth_file_CFLAGS = $(AM_CFLAGS)
 tests_unit_test_auth_file_LDADD = $(policy_test_libs)
 tests_unit_test_policy_size_SOURCES = tests/unit/test_policy_size.c \
 	tests/unit/fake_host.c tests/unit/fake_host.h \
 	plugins/policy_size/policy_size.c
+tests_unit_test_policy_size_CFLAGS = $(AM_CFLAGS)
 tests_unit_test_policy_size_LDADD = $(policy_test_libs)
