@@ -293,9 +293,10 @@ data_check(struct session *s)
 		item_error(s, REPLY_NEED_MAIL);
 	else if (s->tx->naccepted > 0)
 		return true;
-	else if (s->tx->ntried > 0)
+	else if (s->tx->ntried > 0) {
 		item_refuse(s, REPLY_NO_RCPT);
-	else
+		transaction_drop(s);
+	} else
 		item_error(s, REPLY_NEED_RCPT);
 	s->data_refused = true;
 	return false;

@@ -481,11 +481,6 @@ session_go_on(struct session *s)
 		s->wait = WAIT_NOBODY;
 		session_io_start_tls(&s->io, tls_server_context(s->worker->tls));
 	}
-	if (s->data_refused) {
-		s->data_refused = false;
-		if (has_input(s))
-			session_finish(s, "data behind a refused DATA");
-	}
 	while (buf_len(&s->in) > 0 && s->wait == WAIT_NOBODY && !s->is_dead &&
 	    s->state != SMTP_CLOSING) {
 		used = session_take(s,
@@ -493,6 +488,11 @@ session_go_on(struct session *s)
 		if (used == 0)
 			break;
 		buf_consume(&s->in, used);
+	}
+	if (s->data_refused) {
+		s->data_refused = false;
+		if (has_input(s))
+			session_finish(s, "data behind a refused DATA");
 	}
 	if (s->wait != WAIT_NOBODY || s->is_dead || s->state == SMTP_CLOSING)
 		return;
