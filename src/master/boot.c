@@ -72,8 +72,6 @@ static int
 acquire(struct master *m, const struct plan *plan, struct error *err)
 {
 	m->first = *plan;
-	if (claim_folders(plan, err) == -1)
-		return -1;
 	if (plan->pid_file[0] != '\0') {
 		m->pid_file_fd = claim_pid_file(plan->pid_file, err);
 		if (m->pid_file_fd == -1)
@@ -128,6 +126,10 @@ leave(struct master *m)
 		unlink(m->first.control_socket);
 	if (m->pid_file_fd != -1)
 		unlink(m->first.pid_file);
+	if (m->owed.count > 0)
+		log_say(LOG_LEVEL_WARNING, "stop",
+		    "%zu reservations of limits could not be settled; they "
+		    "stay charged until they expire", m->owed.count);
 	generation_free(&m->newest); /* only if the start failed */
 	reload_free(&m->reload);
 	listeners_close(&m->listeners);

@@ -271,6 +271,11 @@ examine(struct check *k)
 	size_t errors = 0;
 	bool has_users;
 
+	/* To see no more than the workers of a reduced master will. */
+	if (sandbox_master(&err) == -1) {
+		internal_error(k, "giving up rights", err.text);
+		return;
+	}
 	if (config_read(k->args->config_path, ROLE_FD_CONFIG, k->messages) ==
 		-1 ||
 	    config_errors(k->messages) > 0)

@@ -20,29 +20,31 @@
 
 #define CONTROL_BACKLOG 64
 
+/* Whatever the umask: others must get through. */
 static int
 make_folder(const char *path, struct error *err)
 {
-	if (mkdir(path, 0755) == 0 || errno == EEXIST)
+	if ((mkdir(path, 0755) == 0 && chmod(path, 0755) == 0) ||
+	    errno == EEXIST)
 		return 0;
 	return error_set(err, ERROR_PERMANENT, "cannot make %s: %s", path,
 	    strerror(errno));
 }
 
 int
-claim_folders(const struct plan *plan, struct error *err)
+claim_chroot(const char *path, struct error *err)
 {
-	char dir[sizeof(plan->control_socket)];
-	char *slash;
+	struct stat st;
 
-	str_copy(dir, sizeof(dir), str_of(plan->control_socket));
-	slash = strrchr(dir, '/');
-	if (slash != NULL && slash != dir) {
-		*slash = '\0';
-		if (make_folder(dir, err) == -1)
-			return -1;
-	}
-	return geteuid() == 0 ? make_folder(plan->chroot_dir, err) : 0;
+	if (make_folder(path, err) == -1)
+		return -1;
+	if (lstat(path, &st) == -1 || !S_ISDIR(st.st_mode))
+		return error_set(err, ERROR_PERMANENT,
+		    "chroot_dir %s is not a folder", path);
+	if (st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		return error_set(err, ERROR_PERMANENT,
+		    "chroot_dir %s: others than root may write to it", path);
+	return 0;
 }
 
 int
@@ -114,9 +116,17 @@ int
 claim_control_socket(const char *path, gid_t gid, struct error *err)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const char *slash = strrchr(path, '/');
+	char dir[sizeof(address.sun_path)];
 	int fd;
 
 	str_copy(address.sun_path, sizeof(address.sun_path), str_of(path));
+	if (slash != NULL && slash != path) {
+		str_copy(dir, sizeof(dir),
+		    (struct str){ path, (size_t)(slash - path) });
+		if (make_folder(dir, err) == -1)
+			return -1;
+	}
 	if (remove_stale(&address, err) == -1)
 		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

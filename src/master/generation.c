@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "master/claim.h"
 #include "master/launch.h"
 #include "master/master_private.h"
 #include "master/watch.h"
@@ -84,6 +85,7 @@ prepare(struct generation *g, struct error *err)
 	g->board_fd = board_create(&g->board, p->nsession, p->nauth,
 	    p->npolicy, err);
 	if (g->board_fd == -1 ||
+	    (m->root && claim_chroot(p->chroot_dir, err) == -1) ||
 	    channels_open(&g->channels, &m->queues, p->nsession + 1, err) ==
 		-1 ||
 	    log_target_open(&g->log, p, err) == -1 ||

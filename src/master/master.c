@@ -24,7 +24,7 @@
 
 #define RECORDS_A_TURN 32 /* of one child */
 #define LATE_MS 2000
-#define SYSLOG_RETRY_MS 1000
+#define LOG_RETRY_MS 1000
 
 struct generation *
 master_current(const struct master *m)
@@ -94,6 +94,8 @@ master_on_ready(struct master *m, struct generation *g)
 	log_ready(g);
 	if (m->reload.next == g)
 		reload_on_generation(m, NULL);
+	else
+		reload_resume(m);
 	for (old = g->older; old != NULL; old = old->older)
 		generation_drain(old, old->plan.drain_timeout_ms);
 	stop_oldest(m);
@@ -146,14 +148,23 @@ master_reopen_log(struct master *m)
 	int fd = log_target_again(&m->log, &err);
 
 	m->log_retry_ms = 0;
+	m->log_opened_ms = clock_mono_ms();
 	if (fd != -1)
 		log_replace(fd);
 	else if (log_target_kind(&m->log) == LOG_SYSLOG)
-		m->log_retry_ms = clock_mono_ms() + SYSLOG_RETRY_MS;
+		m->log_retry_ms = m->log_opened_ms + LOG_RETRY_MS;
 	else
 		log_say(LOG_LEVEL_ERROR, "log_reopen", "%s", err.text);
 	for (g = m->newest; g != NULL; g = g->older)
 		generation_reopen_log(g);
+}
+
+/* Once a second at most, whoever asks. */
+static void
+on_log_lost(struct master *m)
+{
+	if (m->log_retry_ms == 0)
+		m->log_retry_ms = m->log_opened_ms + LOG_RETRY_MS;
 }
 
 /* The master's own losses; each child counts its own. */
@@ -164,8 +175,8 @@ look_after_log(struct master *m, int64_t now_ms)
 
 	shared_add(m->shared, 0, COUNTER_LOG_DROPPED, dropped - m->log_dropped);
 	m->log_dropped = dropped;
-	if (log_take_lost() && m->log_retry_ms == 0)
-		m->log_retry_ms = now_ms;
+	if (log_take_lost())
+		on_log_lost(m);
 	if (m->log_retry_ms != 0 && m->log_retry_ms <= now_ms)
 		master_reopen_log(m);
 }
@@ -202,8 +213,7 @@ on_report(struct master *m, struct child *c, const struct lifeline_record *r)
 		c->ready = true;
 		break;
 	case REPORT_LOG_LOST:
-		if (m->log_retry_ms == 0)
-			m->log_retry_ms = clock_mono_ms();
+		on_log_lost(m);
 		break;
 	case REPORT_SETTLED:
 		on_settled(m, c, r->id);

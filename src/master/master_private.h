@@ -52,7 +52,8 @@ struct master {
 	int signal_fd;
 	int64_t due_ms;          /* when the present turn should be over */
 	bool was_late;           /* the last one was not */
-	int64_t log_retry_ms;    /* when to open the log again; 0: no need */
+	int64_t log_opened_ms;   /* again */
+	int64_t log_retry_ms;    /* when to do so once more; 0: no need */
 	uint64_t log_dropped;
 	struct pollfd *polled;   /* owned; of the present turn */
 	struct child **polled_child; /* owned */

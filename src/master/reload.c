@@ -94,13 +94,22 @@ finish(struct master *m, bool good, const struct buf *text)
 	for (i = 0; i < r->now.count; i++)
 		send_verdict(m, &r->now.asker[i], good, s);
 	r->next = NULL;
+	r->now.count = 0;
+	buf_free(&r->notes);
+	reload_resume(m);
+}
+
+void
+reload_resume(struct master *m)
+{
+	struct reload *r = &m->reload;
+
+	if (!r->again)
+		return;
+	r->again = false;
 	r->now = r->later;
 	r->later.count = 0;
-	buf_free(&r->notes);
-	if (r->again) {
-		r->again = false;
-		start(m);
-	}
+	start(m);
 }
 
 static bool

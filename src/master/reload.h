@@ -50,6 +50,8 @@ void reload_on_generation(struct master *m, const char *why);
 void reload_cancel(struct master *m);
 /* Does that generation's control process await a verdict? */
 bool reload_is_awaited(const struct reload *r, uint32_t generation);
+/* The first generation is ready: now to what was asked for meanwhile. */
+void reload_resume(struct master *m);
 void reload_free(struct reload *r);
 /* Each line of text as a line of the log. */
 void reload_log_messages(const char *text, size_t len);
