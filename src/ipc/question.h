@@ -125,7 +125,7 @@ struct judge_answer {
 	enum portero_stage stage; /* DENY, DEFER: where; else 0 */
 	uint32_t recipient;       /* DENY, DEFER at RCPT: which */
 	bool taken;               /* a take of this txid and sequence stands or may stand: settle it */
-	bool needs_owned;         /* ask the directory first, then again; nothing was taken */
+	bool needs_owned;         /* with DENY: ask the directory first, then again */
 	uint32_t wants;           /* stages that some policy is to be asked at: RCPT, DATA, END, OUTCOME */
 	struct answer_reply reply;
 	struct str plugin, limit; /* for the log; limit "" unless one refused */

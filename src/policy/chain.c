@@ -6,9 +6,6 @@
  * each the policies are asked in order, and the first that does not say NEXT
  * ends it. What they want counted is collected and then looked at (MAIL, RCPT)
  * or taken (DATA, END) in one step, so that a question is all or nothing.
- *
- * A policy is not trusted: its verdict, reply and charges are checked before
- * anything is made of them, and nonsense counts as "try later".
  */
 #include "policy/chain.h"
 
@@ -20,8 +17,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ipc/role.h"
-#include "policy/tally.h"
+#include "policy/inquiry.h"
 #include "policy/refusal.h"
+#include "policy/tally.h"
 
 #define MAX_ROWS 256
 #define ANY_UNIT ((1u << PORTERO_NUNITS) - 1)
@@ -44,16 +42,11 @@ struct chain {
 	struct tally tally;
 
 	/* the question in hand */
-	struct portero_identity identity;
-	struct portero_facts facts;
-	bool is_known; /* the identity could be read */
-	struct portero_str *recipients; /* owned */
-	size_t nrecipients;             /* room for so many */
+	struct inquiry inquiry;
 	int64_t deadline_ns;
 	const struct plugin *max_size_owner; /* borrowed */
 
 	/* what the answer points to */
-	struct portero_answer answer; /* of the policy asked last */
 	struct portero_reply reply, max_size_reply, rcpt_reply;
 	char limit[32];
 	struct store_row rows[MAX_ROWS];
@@ -99,6 +92,9 @@ chain_new(struct plugin *const *plugins, size_t n,
 
 	assert(n <= MAX_MODULES);
 	c->settings = *settings;
+	c->inquiry = (struct inquiry){ .tally = &c->tally,
+		.shared = settings->shared,
+		.row = settings->row };
 	c->tally.host_key = str_of(settings->hostname);
 	c->tally.lifetime_s = settings->lifetime_s;
 	c->tally.tombstone_s = settings->tombstone_s;
@@ -118,129 +114,9 @@ chain_free(struct chain **c)
 {
 	if (*c == NULL)
 		return;
-	free((*c)->recipients);
+	inquiry_close(&(*c)->inquiry);
 	free(*c);
 	*c = NULL;
-}
-
-/* ---- asking one policy -------------------------------------------------- */
-
-static const char *
-stage_name(enum portero_stage stage)
-{
-	switch (stage) {
-	case PORTERO_MAIL:
-		return "mail";
-	case PORTERO_RCPT:
-		return "rcpt";
-	case PORTERO_DATA:
-		return "data";
-	case PORTERO_END:
-		return "end";
-	case PORTERO_OUTCOME:
-		return "outcome";
-	}
-	return "";
-}
-
-static void
-begin_line(const struct chain *c, struct log_line *l, enum log_level level,
-    const char *event, const struct plugin *p)
-{
-	struct portero_str sid = c->facts.session_id;
-
-	log_begin(l, level, event);
-	log_add(l, "s", (struct str){ sid.ptr, sid.len });
-	log_adds(l, "user", c->identity.id);
-	log_adds(l, "plugin", plugin_name(p->module));
-	log_adds(l, "stage", stage_name(c->facts.stage));
-}
-
-static void
-plugin_failed(struct chain *c, const struct plugin *p, const char *what)
-{
-	struct log_line l;
-
-	begin_line(c, &l, LOG_LEVEL_ERROR, "plugin_failed", p);
-	log_adds(&l, "module", p->module->plugin);
-	log_adds(&l, "cause", what);
-	log_end(&l);
-	shared_add(c->settings.shared, c->settings.row, COUNTER_PLUGIN_FAILED,
-	    1);
-}
-
-static const char *
-verdict_fault(enum portero_verdict v)
-{
-	switch (v) {
-	case PORTERO_NEXT:
-	case PORTERO_DENY:
-	case PORTERO_DEFER:
-		return NULL;
-	case PORTERO_NONE:
-		return "no verdict";
-	default:
-		return "a verdict that a policy cannot give";
-	}
-}
-
-/* The charges go to the tally. NULL, or what is wrong. */
-static const char *
-collect(struct chain *c, const struct chain_policy *p)
-{
-	const char *fault = NULL;
-
-	if (c->answer.ncharges > PORTERO_MAX_CHARGES)
-		return "more charges than there is room for";
-	if (c->answer.max_size < 0)
-		return "a negative max_size";
-	if (c->answer.ncharges > 0 && c->tally.store == NULL)
-		return "charges, but no store is configured";
-	for (size_t i = 0; i < c->answer.ncharges && fault == NULL; i++)
-		fault = tally_add(&c->tally, p->plugin, p->scopes,
-		    &c->answer.charges[i]);
-	return fault;
-}
-
-static void
-preset_answer(struct portero_answer *a)
-{
-	memset(a, 0, sizeof *a);
-	a->size = sizeof *a;
-	a->reply.size = sizeof a->reply;
-	for (size_t i = 0; i < PORTERO_MAX_CHARGES; i++)
-		a->charges[i].size = sizeof a->charges[i];
-}
-
-/*
- * Asks one policy about the facts. NEXT, DENY or DEFER; the reply in
- * c->answer is legal, and with NEXT the charges are in the tally.
- */
-static enum portero_verdict
-ask(struct chain *c, const struct chain_policy *p)
-{
-	enum portero_verdict v;
-	const char *fault;
-	bool usable = true;
-
-	preset_answer(&c->answer);
-	v = p->plugin->table->policy->judge(p->plugin->ctx, &c->facts,
-	    &c->answer);
-	fault = verdict_fault(v);
-	if (fault == NULL && v == PORTERO_NEXT) {
-		fault = collect(c, p);
-		usable = fault == NULL;
-	} else if (fault == NULL) {
-		fault = refusal_clamp(&c->answer.reply, v, &usable);
-	}
-	if (fault == NULL && v == PORTERO_DEFER && host_is_late())
-		fault = "deadline";
-	if (fault != NULL)
-		plugin_failed(c, p->plugin, fault);
-	if (usable && verdict_fault(v) == NULL)
-		return v;
-	refusal_plugin(&c->answer.reply);
-	return PORTERO_DEFER;
 }
 
 /* ---- refusing ----------------------------------------------------------- */
@@ -250,8 +126,8 @@ refuse(struct chain *c, struct judge_answer *a, enum portero_verdict v,
     const char *plugin)
 {
 	a->verdict = v;
-	a->stage = c->facts.stage;
-	a->recipient = (uint32_t)c->facts.recipient;
+	a->stage = c->inquiry.facts.stage;
+	a->recipient = (uint32_t)c->inquiry.facts.recipient;
 	a->plugin = str_of(plugin);
 	a->reply = refusal_view(&c->reply);
 }
@@ -289,17 +165,9 @@ refuse_late(struct chain *c, struct judge_answer *a)
 /* ---- the stages, for policies that hold --------------------------------- */
 
 static void
-enter_stage(struct chain *c, enum portero_stage stage, size_t recipient)
-{
-	c->facts.stage = stage;
-	c->facts.recipient = recipient;
-	tally_clear(&c->tally);
-}
-
-static void
 note_max_size(struct chain *c, struct judge_answer *a, const struct plugin *p)
 {
-	int64_t max = c->answer.max_size;
+	int64_t max = c->inquiry.answer.max_size;
 
 	if (max == 0 || (a->max_size != 0 && a->max_size <= max))
 		return;
@@ -321,7 +189,7 @@ counts_bytes(const struct portero_answer *a)
 static bool
 ask_all(struct chain *c, struct judge_answer *a)
 {
-	enum portero_stage stage = c->facts.stage;
+	enum portero_stage stage = c->inquiry.facts.stage;
 
 	for (size_t i = 0; i < c->npolicies; i++) {
 		struct chain_policy *p = &c->policies[i];
@@ -329,51 +197,17 @@ ask_all(struct chain *c, struct judge_answer *a)
 
 		if (p->monitor || (p->stages & stage) == 0)
 			continue;
-		v = ask(c, p);
+		v = inquiry_ask(&c->inquiry, p->plugin, p->scopes);
 		if (v != PORTERO_NEXT) {
-			c->reply = c->answer.reply;
+			c->reply = c->inquiry.answer.reply;
 			refuse(c, a, v, plugin_name(p->plugin->module));
 			return false;
 		}
 		note_max_size(c, a, p->plugin);
-		if (counts_bytes(&c->answer)) /* asked at END for more only */
-			p->ends = false;
+		if (counts_bytes(&c->inquiry.answer))
+			p->ends = false; /* asked at END about more only */
 	}
 	return true;
-}
-
-/* The charge with the fewest recipients left; NULL: none limits them. */
-static const struct portero_charge *
-fewest_left(const struct tally *t, int64_t *left_r)
-{
-	const struct portero_charge *fewest = NULL;
-
-	for (int scope = 0; scope < PORTERO_NSCOPES; scope++) {
-		const struct tally_page *page = &t->pages[scope];
-
-		for (size_t i = 0; i < page->n; i++) {
-			const struct portero_charge *ch = &page->charges[i];
-			int64_t left = ch->max - ch->used;
-
-			if (ch->unit != PORTERO_RECIPIENTS || ch->monitor ||
-			    ch->max == PORTERO_UNLIMITED ||
-			    (fewest != NULL && left >= *left_r))
-				continue;
-			fewest = ch;
-			*left_r = left > 0 ? left : 0;
-		}
-	}
-	return fewest;
-}
-
-static void
-set_recipients(struct tally *t, int64_t amount)
-{
-	for (int scope = 0; scope < PORTERO_NSCOPES; scope++)
-		for (size_t i = 0; i < t->pages[scope].n; i++)
-			if (t->pages[scope].charges[i].unit ==
-			    PORTERO_RECIPIENTS)
-				t->pages[scope].charges[i].amount = amount;
 }
 
 /*
@@ -388,10 +222,11 @@ limit_recipients(struct chain *c, struct judge_answer *a)
 	struct portero_charge told;
 	int64_t left = 0, now = clock_wall_s();
 
-	ch = fewest_left(&c->tally, &left);
+	ch = tally_fewest_left(&c->tally, &left);
 	if (ch == NULL || left >= c->settings.max_recipients)
 		return true;
-	set_recipients(&c->tally, left + 1 < ch->max ? left + 1 : ch->max);
+	tally_set_recipients(&c->tally,
+	    left + 1 < ch->max ? left + 1 : ch->max);
 	if (tally_peek(&c->tally) != TALLY_DONE) {
 		refuse_store(c, a);
 		return false;
@@ -418,7 +253,7 @@ look_ahead(struct chain *c, struct judge_answer *a)
 
 	if (tally_is_empty(&c->tally))
 		return true;
-	set_recipients(&c->tally, 0);
+	tally_set_recipients(&c->tally, 0);
 	if (tally_peek(&c->tally) != TALLY_DONE) {
 		refuse_store(c, a);
 		return false;
@@ -435,7 +270,7 @@ static bool
 judge_mail(struct chain *c, const struct judge_question *q,
     struct judge_answer *a)
 {
-	enter_stage(c, PORTERO_MAIL, 0);
+	inquiry_enter(&c->inquiry, PORTERO_MAIL, 0);
 	if (!ask_all(c, a))
 		return false;
 	if (a->max_size != 0) {
@@ -459,7 +294,7 @@ judge_recipients(struct chain *c, const struct judge_question *q,
 	struct tally_entry worst;
 
 	for (uint32_t i = q->first_new; i < q->nrecipients; i++) {
-		enter_stage(c, PORTERO_RCPT, i);
+		inquiry_enter(&c->inquiry, PORTERO_RCPT, i);
 		if (!ask_all(c, a))
 			return false;
 		if (tally_is_empty(&c->tally))
@@ -484,7 +319,7 @@ log_monitor(struct chain *c, const struct plugin *p, enum portero_verdict v,
 {
 	struct log_line l;
 
-	begin_line(c, &l, LOG_LEVEL_INFO, "monitor", p);
+	inquiry_log(&c->inquiry, &l, LOG_LEVEL_INFO, "monitor", p);
 	log_adds(&l, "verdict", v == PORTERO_DENY ? "deny" : "defer");
 	log_adds(&l, "reason", r->reason);
 	if (charge != NULL) {
@@ -508,20 +343,6 @@ log_monitor_limit(struct chain *c)
 		return;
 	refusal_limit(&r, e.charge, clock_wall_s());
 	log_monitor(c, e.owner, PORTERO_DENY, &r, e.charge);
-}
-
-/* Bytes that are reserved; INT64_MAX: nobody counts them. */
-static int64_t
-reserved_bytes(const struct tally *t)
-{
-	int64_t least = INT64_MAX;
-
-	for (int scope = 0; scope < PORTERO_NSCOPES; scope++)
-		for (size_t i = 0; i < t->pages[scope].n; i++)
-			if (t->pages[scope].charges[i].unit == PORTERO_BYTES &&
-			    t->pages[scope].charges[i].amount < least)
-				least = t->pages[scope].charges[i].amount;
-	return least;
 }
 
 static bool
@@ -553,10 +374,10 @@ static bool
 judge_data(struct chain *c, const struct judge_question *q,
     struct judge_answer *a)
 {
-	enter_stage(c, PORTERO_DATA, 0);
+	inquiry_enter(&c->inquiry, PORTERO_DATA, 0);
 	if (!ask_all(c, a) || !take(c, q, a))
 		return false;
-	a->reserved_bytes = reserved_bytes(&c->tally);
+	a->reserved_bytes = tally_bytes(&c->tally);
 	return true;
 }
 
@@ -564,10 +385,10 @@ static bool
 judge_end(struct chain *c, const struct judge_question *q,
     struct judge_answer *a)
 {
-	enter_stage(c, PORTERO_END, 0);
+	inquiry_enter(&c->inquiry, PORTERO_END, 0);
 	if (!ask_all(c, a) || !take(c, q, a))
 		return false;
-	if (reserved_bytes(&c->tally) != INT64_MAX)
+	if (tally_bytes(&c->tally) != INT64_MAX)
 		a->reserved_bytes = q->message_size;
 	return true;
 }
@@ -598,52 +419,12 @@ judge_stages(struct chain *c, const struct judge_question *q,
 /* ---- one question ------------------------------------------------------- */
 
 static void
-lend_recipients(struct chain *c, const struct judge_question *q)
-{
-	if (q->nrecipients > c->nrecipients) {
-		c->recipients = xrealloc(c->recipients,
-		    q->nrecipients * sizeof *c->recipients);
-		c->nrecipients = q->nrecipients;
-	}
-	for (uint32_t i = 0; i < q->nrecipients; i++)
-		c->recipients[i] = (struct portero_str){ q->recipients[i].ptr,
-			q->recipients[i].len };
-}
-
-static struct portero_str
-lend(struct str s)
-{
-	return (struct portero_str){ s.ptr, s.len };
-}
-
-static void
-set_facts(struct chain *c, const struct judge_question *q)
-{
-	lend_recipients(c, q);
-	c->facts = (struct portero_facts){ .size = sizeof c->facts,
-		.identity = &c->identity,
-		.session_id = lend(q->session_id),
-		.listener = lend(q->listener),
-		.client_address = lend(q->client_address),
-		.reverse_path = lend(q->reverse_path),
-		.declared_size = q->declared_size,
-		.recipients = c->recipients,
-		.nrecipients = q->nrecipients,
-		.message_size = q->message_size,
-		.sender_owned = q->sender_owned,
-		.outcome = q->outcome,
-		.naccepted = q->naccepted };
-	if (q->sender_owned == PORTERO_OWNED_UNKNOWN && q->reverse_path.len > 0)
-		c->facts.sender_owned = identity_owns(&c->identity,
-		    q->reverse_path);
-}
-
-static void
 open_pass(struct chain *c, bool monitor)
 {
-	tally_open(&c->tally, str_of(c->identity.id),
-	    str_of(c->identity.class_name), identity_domain(&c->identity),
-	    monitor);
+	const struct portero_identity *who = &c->inquiry.identity;
+
+	tally_open(&c->tally, str_of(who->id), str_of(who->class_name),
+	    identity_domain(who), monitor);
 }
 
 static bool
@@ -651,7 +432,7 @@ needs_owned(const struct chain *c, const struct judge_question *q)
 {
 	return c->needs_owned && (q->stages & PORTERO_MAIL) != 0 &&
 	    q->reverse_path.len > 0 && !q->owned_asked &&
-	    c->facts.sender_owned == PORTERO_OWNED_UNKNOWN;
+	    c->inquiry.facts.sender_owned == PORTERO_OWNED_UNKNOWN;
 }
 
 /* The stages to come. Who counts bytes is asked at END only about more of
@@ -685,16 +466,16 @@ chain_judge(struct chain *c, const struct judge_question *q,
 	c->deadline_ns = deadline_ns;
 	forget_ends(c);
 	tally_settle(&c->tally, q->settles, q->nsettles);
-	c->is_known = identity_decode(q->identity, &c->identity) == 0;
-	set_facts(c, q);
+	inquiry_open(&c->inquiry, q);
 	open_pass(c, false);
-	if (!c->is_known) {
+	if (!c->inquiry.is_known) {
 		refusal_plugin(&c->reply);
 		refuse(c, a, PORTERO_DEFER, "identity");
 	} else if (needs_owned(c, q)) {
-		/* safe also for who overlooks the flag */
+		/* A DENY says that nothing was taken; and it is safe also for
+		 * who overlooks the flag. */
 		refusal_plugin(&c->reply);
-		refuse(c, a, PORTERO_DEFER, "");
+		refuse(c, a, PORTERO_DENY, "");
 		a->needs_owned = true;
 	} else {
 		judge_stages(c, q, a);
@@ -708,16 +489,17 @@ chain_judge(struct chain *c, const struct judge_question *q,
 static void
 ask_monitors(struct chain *c, enum portero_stage stage, size_t recipient)
 {
-	enter_stage(c, stage, recipient);
+	inquiry_enter(&c->inquiry, stage, recipient);
 	for (size_t i = 0; i < c->npolicies; i++) {
 		const struct chain_policy *p = &c->policies[i];
 		enum portero_verdict v;
 
 		if (!p->monitor || (p->stages & stage) == 0)
 			continue;
-		v = ask(c, p);
+		v = inquiry_ask(&c->inquiry, p->plugin, p->scopes);
 		if (v != PORTERO_NEXT)
-			log_monitor(c, p->plugin, v, &c->answer.reply, NULL);
+			log_monitor(c, p->plugin, v, &c->inquiry.answer.reply,
+			    NULL);
 	}
 }
 
@@ -744,15 +526,10 @@ monitor_stages(struct chain *c, const struct judge_question *q)
 static void
 tell_outcome(struct chain *c)
 {
-	enter_stage(c, PORTERO_OUTCOME, 0);
-	for (size_t i = 0; i < c->npolicies; i++) {
-		const struct plugin *p = c->policies[i].plugin;
-
-		if ((c->policies[i].stages & PORTERO_OUTCOME) == 0)
-			continue;
-		preset_answer(&c->answer);
-		p->table->policy->judge(p->ctx, &c->facts, &c->answer);
-	}
+	inquiry_enter(&c->inquiry, PORTERO_OUTCOME, 0);
+	for (size_t i = 0; i < c->npolicies; i++)
+		if ((c->policies[i].stages & PORTERO_OUTCOME) != 0)
+			inquiry_tell(&c->inquiry, c->policies[i].plugin);
 }
 
 void
@@ -760,7 +537,7 @@ chain_afterwards(struct chain *c, const struct judge_question *q,
     const struct judge_answer *a)
 {
 	tally_settle_monitor(&c->tally, q->settles, q->nsettles);
-	if (!c->is_known)
+	if (!c->inquiry.is_known)
 		return;
 	if (q->stages == PORTERO_OUTCOME)
 		tell_outcome(c);
@@ -811,7 +588,7 @@ chain_store(struct chain *c, const struct store_question *q,
 	struct portero_op op = { .size = sizeof op,
 		.kind = q->reset ? PORTERO_OP_RESET : PORTERO_OP_REPORT,
 		.scope = q->scope,
-		.key = lend(q->key),
+		.key = { q->key.ptr, q->key.len },
 		.lifetime_s = c->settings.lifetime_s,
 		.row = add_row,
 		.row_arg = c };

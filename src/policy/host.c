@@ -48,7 +48,8 @@ on_alarm(int sig)
 int
 host_start(struct error *err)
 {
-	struct sigaction action = { .sa_handler = on_alarm }; /* no SA_RESTART */
+	/* no SA_RESTART: a call that waits must end */
+	struct sigaction action = { .sa_handler = on_alarm };
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL,
 		.sigev_signo = SIGALRM };
 	sigset_t set;

@@ -1,6 +1,7 @@
 libportero_a_SOURCES += \
 	src/policy/chain.c src/policy/chain.h \
 	src/policy/host.c src/policy/host.h \
+	src/policy/inquiry.c src/policy/inquiry.h \
 	src/policy/login.c src/policy/login.h \
 	src/policy/plugin.c src/policy/plugin.h \
 	src/policy/policy.c \

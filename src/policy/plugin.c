@@ -141,14 +141,14 @@ plugin_table_check(const struct portero_plugin *t, enum config_module_kind kind,
 		    t->abi, PORTERO_ABI);
 	if (t->size < sizeof *t)
 		return error_set(err, ERROR_PERMANENT,
-		    "its table has %u bytes, at least %zu are needed: rebuild it",
+		    "its table has %u bytes of at least %zu: rebuild it",
 		    t->size, sizeof *t);
 	if (t->name == NULL || t->version == NULL)
 		return error_set(err, ERROR_PERMANENT,
 		    "its table lacks name or version");
 	if ((t->auth != NULL) + (t->store != NULL) + (t->policy != NULL) != 1)
 		return error_set(err, ERROR_PERMANENT,
-		    "its table must have exactly one of auth, store and policy");
+		    "its table must have exactly one of auth, store, policy");
 	missing = missing_function(t);
 	if (missing != NULL)
 		return error_set(err, ERROR_PERMANENT,

@@ -149,6 +149,52 @@ tally_worst(const struct tally *t, uint32_t units, bool monitor)
 	return worst;
 }
 
+const struct portero_charge *
+tally_fewest_left(const struct tally *t, int64_t *left_r)
+{
+	const struct portero_charge *fewest = NULL;
+
+	for (int scope = 0; scope < PORTERO_NSCOPES; scope++) {
+		const struct tally_page *page = &t->pages[scope];
+
+		for (size_t i = 0; i < page->n; i++) {
+			const struct portero_charge *ch = &page->charges[i];
+			int64_t left = ch->max - ch->used;
+
+			if (ch->unit != PORTERO_RECIPIENTS || ch->monitor ||
+			    ch->max == PORTERO_UNLIMITED ||
+			    (fewest != NULL && left >= *left_r))
+				continue;
+			fewest = ch;
+			*left_r = left > 0 ? left : 0;
+		}
+	}
+	return fewest;
+}
+
+void
+tally_set_recipients(struct tally *t, int64_t amount)
+{
+	for (int scope = 0; scope < PORTERO_NSCOPES; scope++)
+		for (size_t i = 0; i < t->pages[scope].n; i++)
+			if (t->pages[scope].charges[i].unit ==
+			    PORTERO_RECIPIENTS)
+				t->pages[scope].charges[i].amount = amount;
+}
+
+int64_t
+tally_bytes(const struct tally *t)
+{
+	int64_t least = INT64_MAX;
+
+	for (int scope = 0; scope < PORTERO_NSCOPES; scope++)
+		for (size_t i = 0; i < t->pages[scope].n; i++)
+			if (t->pages[scope].charges[i].unit == PORTERO_BYTES &&
+			    t->pages[scope].charges[i].amount < least)
+				least = t->pages[scope].charges[i].amount;
+	return least;
+}
+
 /* ---- the store ---------------------------------------------------------- */
 
 static struct portero_op *

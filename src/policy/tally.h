@@ -37,7 +37,7 @@ struct tally {
 	const struct plugin *store; /* borrowed; NULL: none configured */
 	struct str host_key;        /* of the HOST scope; borrowed */
 	uint32_t lifetime_s;        /* of reservations */
-	uint32_t tombstone_s;       /* of settled ones: till no take is under way */
+	uint32_t tombstone_s;       /* of settles: till no take is under way */
 	uint32_t scopes;            /* bits: used by policies that hold */
 	uint32_t monitor_scopes;    /* by policies in monitor mode */
 	/* of the pass that was opened */
@@ -87,6 +87,15 @@ enum tally_result tally_take(struct tally *t, const uint8_t txid[TXID_LEN],
  * counted (monitor) or holding. */
 struct tally_entry tally_worst(const struct tally *t, uint32_t units,
     bool monitor);
+
+/* The charge that holds with the fewest recipients left; NULL: none limits
+ * them. */
+const struct portero_charge *tally_fewest_left(const struct tally *t,
+    int64_t *left_r);
+/* Sets the amount of all charges of recipients. */
+void tally_set_recipients(struct tally *t, int64_t amount);
+/* Bytes that all charges of bytes cover; INT64_MAX: nobody counts them. */
+int64_t tally_bytes(const struct tally *t);
 
 /* Queues settles: they go in front of the next operation. */
 void tally_settle(struct tally *t, const struct settle *settles, uint32_t n);

@@ -65,7 +65,7 @@ test_a_table_must_be_as_the_contract_says(void **state)
 		.version = "1",
 		.open = open_nothing,
 		.policy = &policy };
-	static const char *const says[] = { "ABI 2", "at least", "name",
+	static const char *const says[] = { "ABI 2", "of at least", "name",
 		"exactly one", "exactly one", "judge", "stages", "stages",
 		"open", "for section store, not policy", "judge" };
 	struct error err;
