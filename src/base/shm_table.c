@@ -34,13 +34,15 @@
 #define TABLE_MAGIC 0x50525442u
 #define TABLE_FORMAT 1
 #define NONE UINT32_MAX /* no slot */
-#define LOCK_WAIT_NS 250000000L /* a stopped owner must not stop everybody */
 #define CACHE_LINE 64
 #define ALIGNMENT 16 /* of the whole table */
 
-/* Tests that include this file kill the process here. */
+/* Tests include this file, kill the process at its steps, and wait less. */
 #ifndef SHM_TABLE_STEP
 #define SHM_TABLE_STEP() ((void)0)
+#endif
+#ifndef SHM_TABLE_LOCK_WAIT_NS /* a stopped owner must not stop everybody */
+#define SHM_TABLE_LOCK_WAIT_NS 500000000L
 #endif
 
 struct table_header {
@@ -254,6 +256,15 @@ shard_rebuild(struct portero_table *t)
 
 /* ---- the journal ------------------------------------------------------- */
 
+/* Nothing written before moves behind the mark, nothing after in front. */
+static void
+journal_mark(struct shard *s, uint32_t whole)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	atomic_store(&s->whole, whole);
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
 /* Brings one slot to what was planned; repeating it does no harm. */
 static void
 plan_carry_out(struct portero_table *t, uint32_t i)
@@ -285,7 +296,7 @@ shard_repair(struct portero_table *t)
 	SHM_TABLE_STEP();
 	shard_rebuild(t);
 	SHM_TABLE_STEP();
-	atomic_store(&s->whole, 0);
+	journal_mark(s, 0);
 	s->nplans = 0;
 }
 
@@ -488,7 +499,7 @@ shm_table_lock(struct portero_table *t, const struct portero_key *place)
 	if (t->shard != NULL)
 		return -1;
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += LOCK_WAIT_NS;
+	until.tv_nsec += SHM_TABLE_LOCK_WAIT_NS;
 	until.tv_sec += until.tv_nsec / 1000000000L;
 	until.tv_nsec %= 1000000000L;
 
@@ -617,14 +628,14 @@ shm_table_commit(struct portero_table *t)
 		return;
 	}
 	SHM_TABLE_STEP();
-	atomic_store(&t->shard->whole, 1);
+	journal_mark(t->shard, 1);
 	for (uint32_t i = 0; i < t->shard->nplans; i++) {
 		plan_carry_out(t, i);
 		SHM_TABLE_STEP();
 		plan_link(t, &t->plans[i]);
 	}
 	SHM_TABLE_STEP();
-	atomic_store(&t->shard->whole, 0);
+	journal_mark(t->shard, 0);
 	SHM_TABLE_STEP();
 	shard_unlock(t);
 }

@@ -14,7 +14,7 @@
  *
  * Beyond the contract: find and each see what the transaction itself planned;
  * a record is absent from the second in which it expires; what find returned
- * is valid until commit or abort; lock gives up after 250 ms; a commit after a
+ * is valid until commit or abort; lock gives up after half a second; a commit after a
  * removal that the journal had no room for does nothing.
  *
  * The interface is the `table_*` group of struct portero_host

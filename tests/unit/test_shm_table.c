@@ -30,7 +30,10 @@ step(void)
 		kill(getpid(), SIGKILL);
 }
 
+static long lock_wait_ns = 5000000000L; /* the machine may be busy */
+
 #define SHM_TABLE_STEP() step()
+#define SHM_TABLE_LOCK_WAIT_NS lock_wait_ns
 #include "base/shm_table.c"
 
 /* A record that shows when it was written in parts. */
@@ -553,11 +556,37 @@ test_memory_kept_from_a_dead_run_is_repaired_at_opening(void **state)
 	}
 }
 
+static void
+test_a_stopped_owner_stops_nobody_for_long(void **state)
+{
+	struct fixture *f = *state;
+	int status;
+	pid_t pid;
+
+	before_death(f);
+	pid = fork();
+	assert_int_not_equal(pid, -1);
+	if (pid == 0) {
+		lock(f->t);
+		save(f->t, 1, 11, f->later);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	assert_true(WIFSTOPPED(status));
+	lock_wait_ns = 1000000;
+	assert_int_equal(shm_table_lock(f->t, &place), -1);
+	lock_wait_ns = 5000000000L;
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_false(assert_whole_or_nothing(f));
+}
+
 /*
  * The hammer: accounts whose sum never changes. A transfer takes from one
- * account and gives to two others; an account with nothing is removed. Half
- * of the children die by their own hand at some step, half by ours at any
- * instruction.
+ * account and gives to two others; an account with nothing is removed. One of
+ * the children is killed at any instruction, the others, which is quicker,
+ * kill themselves at some step.
  */
 #define ACCOUNTS 48
 #define CHILDREN 4
@@ -615,8 +644,11 @@ hammer_start(void *memory, const struct portero_table_spec *spec, unsigned seed,
 		must(t != NULL);
 		if (suicide)
 			die_at_step = 1 + rand_r(&seed) % 100;
-		for (;;)
+		for (unsigned n = 1;; n++) {
 			transfer(t, &seed);
+			if (n % 64 == 0) /* a lock is not fair by itself */
+				usleep(50);
+		}
 	}
 	return pid;
 }
@@ -692,19 +724,19 @@ test_thousands_of_random_deaths_lose_nothing(void **state)
 	shm_table_commit(t);
 
 	for (unsigned i = 0; i < CHILDREN; i++)
-		child[i] = hammer_start(memory, &spec, seed + i, i % 2);
+		child[i] = hammer_start(memory, &spec, seed + i, i != 0);
 	while (clock_mono_ms() < until) {
 		unsigned i = kills++ % CHILDREN;
 
-		if (i % 2 == 0)
+		if (i == 0)
 			usleep((useconds_t)rand_r(&seed) % 300);
-		hammer_end(child[i], i % 2);
+		hammer_end(child[i], i != 0);
 		if (kills % 16 == 0)
 			assert_sum(t);
-		child[i] = hammer_start(memory, &spec, seed + kills, i % 2);
+		child[i] = hammer_start(memory, &spec, seed + kills, i != 0);
 	}
 	for (unsigned i = 0; i < CHILDREN; i++)
-		hammer_end(child[i], i % 2);
+		hammer_end(child[i], i != 0);
 	assert_sum(t);
 	print_message("%u processes killed\n", kills + CHILDREN);
 	shm_table_close(t);
@@ -726,6 +758,7 @@ main(void)
 		TEST(test_only_memory_of_the_same_table_is_opened),
 		TEST(test_death_at_any_step_of_a_commit_is_whole_or_nothing),
 		TEST(test_death_during_the_repair_of_a_death_is_repaired_too),
+		TEST(test_a_stopped_owner_stops_nobody_for_long),
 		TEST(test_memory_kept_from_a_dead_run_is_repaired_at_opening),
 #undef TEST
 		cmocka_unit_test(
