@@ -114,7 +114,7 @@ counter_name(enum counter c)
 	return names[c];
 }
 
-/* ---- the upstream's state ------------------------------------------------- */
+/* ---- the upstream's state ----------------------------------------------- */
 
 uint32_t
 shared_upstream_version(const struct shared *s)

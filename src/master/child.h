@@ -32,11 +32,11 @@ struct child {
 	unsigned early_ends; /* in a row, before it was ready */
 	int64_t started_ms;
 	int64_t kill_at_ms;  /* then SIGKILL; 0: not to be killed */
-	int64_t start_at_ms; /* without a process: when to start one; 0: never */
+	int64_t start_at_ms; /* when to start a process; 0: never */
 	int64_t backoff_ms;
 };
 
-/* What a process finds behind the number i is a copy of from[i]; -1: nothing. */
+/* What a process finds as number i is a copy of from[i]; -1: nothing. */
 struct child_fds {
 	int *from; /* borrowed */
 	unsigned count;

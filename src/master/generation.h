@@ -44,12 +44,12 @@ struct generation {
 	struct log_target log;
 	struct listener *listeners[MAX_LISTENERS]; /* used, see listener.h */
 	unsigned nlisteners, width;
-	int share_fds[MAX_MODULES]; /* of the plan's modules, -1: none; borrowed */
+	int share_fds[MAX_MODULES]; /* borrowed; of the modules; -1: none */
 	unsigned nshares;           /* modules whose shares are in use */
 	/* control, session workers, auth workers, policy workers */
 	struct child *children;     /* owned */
 	unsigned nchildren;
-	int64_t limit_ms;           /* when the present state has lasted too long */
+	int64_t limit_ms;           /* when the present state must be over */
 };
 
 /* Binds and makes all that it needs and starts its control process. config_fd

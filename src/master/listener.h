@@ -29,7 +29,7 @@ struct listener {
 
 struct listeners {
 	struct listener *first;
-	unsigned width; /* sockets of each address, as the last good generation has it */
+	unsigned width; /* sockets of each address, since the last good start */
 };
 
 /* What the service manager passed (LISTEN_FDS); takes the variables away. */
@@ -47,7 +47,7 @@ int listeners_listen(struct listener *const used[], const struct plan *plan,
     struct error *err);
 /* The generation came up: its width is now the one to keep. */
 void listeners_commit(struct listeners *ls, unsigned width);
-/* It does not come up: closes what it had added to addresses that others use. */
+/* It does not come up: closes what was added for it to addresses in use. */
 void listeners_abandon(struct listeners *ls);
 /* A generation has gone: closes what nobody uses. */
 void listeners_release(struct listeners *ls, struct listener *used[],

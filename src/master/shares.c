@@ -89,7 +89,8 @@ file_name(char to[80], const char *name)
 static int
 open_file(int dir_fd, const char *file, uint64_t bytes)
 {
-	const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+	const int flags =
+	    O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
 	struct stat st;
 	int fd = openat(dir_fd, file, flags, 0600);
 
