@@ -11,8 +11,8 @@
  *    within a call is told in the next turn.
  *  - The socket is watched for reading all the time, for writing only while
  *    something is blocked: a message costs no epoll_ctl(2).
- *  - More than RELAY_QUEUE_LOW bytes of a body are queued only while it is
- *    blocked, so that on_written comes.
+ *  - Of a body no more is queued than RELAY_GATHER bytes, and while it is
+ *    blocked the rest of one run: the kernel's buffer is the reserve.
  *  - Nothing is kept of what was read but an unfinished reply, bounded.
  *
  * SIGPIPE must be ignored: OpenSSL writes with write(2).
@@ -341,7 +341,7 @@ relay_conn_stream(struct relay_conn *c, const char *data, size_t len)
 {
 	if (len < RELAY_DIRECT || c->blocked || c->mute) {
 		relay_conn_write(c, data, len);
-		if (buf_len(&c->out) > RELAY_QUEUE_LOW)
+		if (buf_len(&c->out) > RELAY_GATHER)
 			relay_conn_flush(c);
 	} else {
 		c->queued += len;

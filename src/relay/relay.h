@@ -50,7 +50,7 @@ struct relay_callbacks {
 	 * has logged it); the session shows its own text then. */
 	void (*on_reply)(void *owner, enum relay_step step,
 	    const struct smtp_reply *reply, bool accepted, bool alert);
-	/* The queue to the upstream is below its mark again: go on reading. */
+	/* The upstream takes bytes again: go on reading. */
 	void (*on_room)(void *owner);
 	/* The transaction is over; no further callback; relay_close() it. */
 	void (*on_failure)(void *owner, enum relay_failure why, const char *detail);
@@ -94,7 +94,8 @@ void relay_rcpt(struct relay *r, const struct smtp_rcpt *rcpt);
 void relay_data(struct relay *r);
 /* Body bytes as they go out. Large runs are written at once where possible. */
 void relay_body(struct relay *r, const char *data, size_t len);
-/* false: above the mark; wait for on_room before reading more of the client. */
+/* false: the upstream takes no more for now and a rest is queued; wait for
+ * on_room before reading more of the client. */
 bool relay_has_room(const struct relay *r);
 /* ".CRLF". The reply may take dot_timeout. A loss is RELAY_UNKNOWN, unless
  * the dot still waited behind the body and no write of it was tried. */

@@ -32,10 +32,7 @@
 #define RELAY_MAX_ERRORS 3    /* refusals on one connection */
 #define RELAY_MAX_MESSAGES 100
 #define RELAY_DIRECT 8192 /* a body run that is worth its own write */
-/* Bytes that wait. With a block of the client's (16 KiB) on top the queue
- * still fits into 64 KiB of memory. */
-#define RELAY_QUEUE_HIGH 49152
-#define RELAY_QUEUE_LOW 16384
+#define RELAY_GATHER 16384 /* small runs that may wait for the turn's end */
 #define RELAY_DETAIL_MAX 320
 
 enum conn_fault {
@@ -200,7 +197,6 @@ struct relay {
 	bool recipient; /* a recipient is accepted */
 
 	uint64_t dot_end;
-	bool full;               /* on_room is owed */
 	struct smtp_reply early; /* TXN_REFUSED: the answer to give then */
 
 	/* the search for a connection */

@@ -298,6 +298,8 @@ on_step_reply(struct relay *r, struct smtp_reply *reply)
 static void
 on_early_reply(struct relay *r, struct smtp_reply *reply)
 {
+	bool was_blocked = r->conn->blocked;
+
 	if (reply->code < 400) {
 		stray(r, reply);
 		return;
@@ -312,10 +314,8 @@ on_early_reply(struct relay *r, struct smtp_reply *reply)
 		return;
 	}
 	enter(r, TXN_REFUSED);
-	if (r->full) {
-		r->full = false;
+	if (was_blocked)
 		r->cb->on_room(r->owner);
-	}
 }
 
 static void
@@ -363,10 +363,8 @@ on_written(void *arg)
 {
 	struct relay *r = arg;
 
-	if (r->full && buf_len(&r->conn->out) <= RELAY_QUEUE_LOW) {
-		r->full = false;
+	if (r->state == TXN_BODY && !r->conn->blocked)
 		r->cb->on_room(r->owner);
-	}
 }
 
 static const struct conn_user transaction = {
@@ -494,14 +492,12 @@ relay_body(struct relay *r, const char *data, size_t len)
 	if (r->state != TXN_BODY || len == 0)
 		return; /* refused or failed */
 	relay_conn_stream(r->conn, data, len);
-	if (buf_len(&r->conn->out) > RELAY_QUEUE_HIGH)
-		r->full = true;
 }
 
 bool
 relay_has_room(const struct relay *r)
 {
-	return !r->full;
+	return r->state != TXN_BODY || !r->conn->blocked;
 }
 
 void
