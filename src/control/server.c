@@ -36,7 +36,7 @@ struct client {
 
 struct server {
 	struct server_setup setup;
-	LIST_HEAD(, client) clients;
+	LIST_HEAD(client_list, client) clients;
 	unsigned nclients;
 	struct event *accept, *retry;
 	struct idmap *waiting; /* id -> client */
