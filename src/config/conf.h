@@ -91,7 +91,7 @@ struct config_upstream {
 	int64_t reply_timeout_ms;   /* MAIL, RCPT, DATA: 60 s */
 	int64_t dot_timeout_ms;     /* after the final dot: 600 s */
 	int64_t resolve_every_s;    /* 60 */
-	int idle_connections;       /* kept for reuse in each session worker: 8 */
+	int idle_connections;       /* kept for reuse in each session worker: 32 */
 };
 
 struct config {

@@ -22,21 +22,27 @@
 void
 body_start(struct transaction *tx)
 {
-	struct session_worker *w = tx->worker;
+	smtp_dots_start(&tx->dots, tx->worker->config->bare_newline);
+	tx->has_data = true;
+	tx->data_ms = worker_now_ms(tx->worker);
+}
+
+/* Our trace line goes before the first bytes of the body, in one write. */
+static void
+received_add(struct transaction *tx)
+{
 	char field[SMTP_RECEIVED_MAX], tag[17];
 	const struct smtp_received received = {
-		.hostname = w->config->hostname,
+		.hostname = tx->worker->config->hostname,
 		.sid = tx->sid,
 		.transaction = tx->number,
 		.person_tag = tag,
 		.wall_s = clock_wall_s(),
 	};
 
-	worker_person_tag(w, tx->user, tag);
+	worker_person_tag(tx->worker, tx->user, tag);
 	relay_body(tx->relay, field, smtp_received_make(field, &received));
-	smtp_dots_start(&tx->dots, w->config->bare_newline);
-	tx->has_data = true;
-	tx->data_ms = worker_now_ms(w);
+	tx->has_received = true;
 }
 
 /* The message will not go: the upstream never sees its end. */
@@ -193,6 +199,8 @@ session_body(struct session *s, struct str input)
 	enum smtp_dots_result result;
 	size_t used;
 
+	if (!tx->has_received && tx->relay != NULL)
+		received_add(tx);
 	result = smtp_dots_feed(&tx->dots, input.ptr, input.len, &used, emit, tx);
 	body_check(tx);
 	if (result == SMTP_DOTS_END) {

@@ -25,6 +25,9 @@
 /* For the client to take the last reply. */
 #define CLOSING_MS 10000
 #define LINGER_MS 2000
+/* A session without a transaction so far is left alone by a drain until it
+ * has been silent this long. */
+#define NEWCOMER_MS 2000
 
 const char session_quit[] = "quit";
 
@@ -37,11 +40,6 @@ session_greet(struct session *s)
 {
 	struct buf *out = &s->io.out;
 
-	if (s->worker->draining) {
-		reply(s, REPLY_SHUTTING_DOWN);
-		session_finish(s, "drain");
-		return;
-	}
 	buf_appendf(out, "220 %s ESMTP [%s]\r\n", s->worker->config->hostname,
 	    s->sid);
 	session_enter(s, SMTP_GREETED);
@@ -65,6 +63,7 @@ session_open(struct session_worker *w, int fd,
 	if (strncmp(s->peer, "::ffff:", 7) == 0 && strchr(s->peer, '.') != NULL)
 		memmove(s->peer, s->peer + 7, strlen(s->peer + 7) + 1);
 	s->opened_ms = worker_now_ms(w);
+	s->heard_ms = s->opened_ms;
 	s->login_deadline_ms = s->opened_ms + w->config->login_timeout_ms;
 	s->timer = evtimer_new(w->base, on_timer, s);
 	assert(s->timer != NULL);
@@ -291,8 +290,8 @@ session_handshake(struct session *s)
 	return true;
 }
 
-/* A body is read until nothing more is there or the buffer is full, so that it
- * goes on in large writes; a command line is looked at as it comes. */
+/* Of a body, whole records that follow each other are read together, so that
+ * they go on in large writes; what is shorter was the last that is there. */
 static enum session_io_result
 session_fill(struct session *s, size_t *len_r)
 {
@@ -301,7 +300,9 @@ session_fill(struct session *s, size_t *len_r)
 	size_t n;
 
 	result = session_io_read(&s->io, w->buffer, sizeof w->buffer, len_r);
+	n = *len_r;
 	while (result == SESSION_IO_OK && s->state == SMTP_IN_DATA &&
+	    (n == WORKER_READ || session_io_has_pending(&s->io)) &&
 	    sizeof w->buffer - *len_r >= WORKER_READ) {
 		result = session_io_read(&s->io, w->buffer + *len_r,
 		    sizeof w->buffer - *len_r, &n);
@@ -435,6 +436,7 @@ session_input(struct session *s, const char *data, size_t len)
 		session_die(s, "tls on a starttls port");
 		return;
 	}
+	s->heard_ms = worker_now_ms(s->worker);
 	if (buf_len(&s->in) > 0) {
 		buf_append(&s->in, data, len);
 		used = session_take(s,
@@ -516,7 +518,13 @@ is_idle(const struct session *s)
 void
 session_drain(struct session *s)
 {
+	int64_t now = worker_now_ms(s->worker);
+
 	if (s->is_dead || !is_idle(s))
+		return;
+	/* Who has just come is served first: to him a 421 would be a refusal
+	 * that he did not earn. */
+	if (s->ntransactions == 0 && now - s->heard_ms < NEWCOMER_MS)
 		return;
 	reply(s, REPLY_SHUTTING_DOWN);
 	session_finish(s, "drain");

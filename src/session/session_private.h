@@ -58,7 +58,7 @@ struct session {
 	struct event *timer;      /* fires at or before deadline_ms */
 	int64_t deadline_ms;      /* of the wait for the client, or of the delay */
 	int64_t login_deadline_ms;
-	int64_t opened_ms;
+	int64_t opened_ms, heard_ms; /* heard: the client's last bytes */
 	struct buf in;            /* input not yet looked at */
 	char sid[ID_SESSION_LEN + 1];
 	uint8_t state, wait;

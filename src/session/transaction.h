@@ -56,6 +56,7 @@ struct transaction {
 
 	struct smtp_dots dots;
 	bool has_data;           /* 354 was passed on */
+	bool has_received;       /* our trace line went up */
 	bool dot_sent;
 	bool is_refused;         /* the body is swallowed; then this reply: */
 	enum reply_name refusal; /* if refusal_kept.code is 0 */

@@ -247,8 +247,13 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	struct session_worker *w = &loop->w;
 	const struct lifeline_record lost = { .type = REPORT_LOG_LOST, .fd = -1 };
 
+	struct session *s;
+
 	(void)fd;
 	(void)what;
+	if (w->draining)
+		TAILQ_FOREACH(s, &w->sessions, entry)
+			session_drain(s);
 	atomic_store(&w->board.beats[w->args.slot].beat_ns, clock_mono_ns());
 	if (log_take_lost())
 		lifeline_send(ROLE_FD_LIFELINE, &lost);
