@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -223,6 +224,32 @@ test_files_of_modules_are_looked_at(void **state)
 	    "2 errors, 0 warnings\n");
 }
 
+/* Root in the check role may not read what is another user's alone. */
+static void
+test_a_file_that_only_the_role_reads_is_taken(void **state)
+{
+	char more[256], expected[256];
+
+	(void)state;
+	if (geteuid() != 0)
+		skip(); /* all roles run as whoever we are */
+	snprintf(more, sizeof more,
+	    "auth \"p\" { plugin = auth_file file = %s }\n"
+	    "policy \"q\" { plugin = unseen file = %s\n key_file = %s }\n"
+	    "policy \"r\" { plugin = unseen file = %s/none }\n",
+	    in("text"), in("text"), in("text"), dir);
+	snprintf(expected, sizeof expected,
+	    "x.conf:8: error: cannot read @/text: Permission denied\n"
+	    "x.conf:9: error: cannot read @/none: No such file or directory\n"
+	    "2 errors, 0 warnings\n");
+	assert_int_equal(chmod(dir, 0711), 0);
+	assert_int_equal(chown(in("key"), 65534, 65534), 0);
+	setfsuid(65534);
+	check("smtp.example.org", "good", "key", more, expected);
+	setfsuid(0);
+	assert_int_equal(chown(in("key"), 0, 0), 0);
+}
+
 static void
 test_a_secret_open_to_others_is_refused(void **state)
 {
@@ -278,6 +305,7 @@ main(void)
 		    test_what_is_not_there_or_no_certificate_is_named),
 		cmocka_unit_test(test_another_hostname_is_a_warning),
 		cmocka_unit_test(test_files_of_modules_are_looked_at),
+		cmocka_unit_test(test_a_file_that_only_the_role_reads_is_taken),
 		cmocka_unit_test(test_a_secret_open_to_others_is_refused),
 		cmocka_unit_test(test_users_must_exist_and_have_no_rights),
 	};
