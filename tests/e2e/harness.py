@@ -513,12 +513,11 @@ def running(sink, /, users=None, **changes):
     """A Portero with these options beside the defaults. At the end it is
     stopped and must have been well all the time."""
     folder = temporary_folder()
-    options = merged(default_options(folder, sink), changes)
-    portero = Portero(options, USERS if users is None else users, folder)
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        options = merged(default_options(folder, sink), changes)
+        portero = Portero(options, USERS if users is None else users, folder)
+        stack.callback(portero.kill)
         portero.start()
         yield portero
         portero.stop()
-    finally:
-        portero.kill()
-        shutil.rmtree(folder, ignore_errors=True)
