@@ -78,17 +78,15 @@ helo_take(struct session *s, struct str args, bool esmtp)
 static void
 cmd_ehlo(struct session *s, struct str args)
 {
-	const struct session_worker *w = s->worker;
+	struct session_worker *w = s->worker;
 	struct buf *out = &s->io.out;
-	struct upstream_state up;
 
 	if (!helo_take(s, args, true))
 		return;
-	shared_upstream_read(w->shared, &up, NULL);
 	buf_appendf(out, "250-%s\r\n250-PIPELINING\r\n", w->config->hostname);
 	buf_appendf(out, "250-SIZE %lld\r\n",
 	    (long long)transaction_max_size(s));
-	if (up.offer.extensions & SMTP_EXT_8BITMIME)
+	if (worker_offer(w)->extensions & SMTP_EXT_8BITMIME)
 		buf_appendf(out, "250-8BITMIME\r\n");
 	if (!session_is_tls(s))
 		buf_appendf(out, "250-STARTTLS\r\n");

@@ -270,8 +270,11 @@ rcpt_check(struct session *s)
 	}
 	if (tx->naccepted >= tx->rcpt_left) {
 		const struct judge_answer a = {
-			.plugin = STR("limit"),
-			.limit = STR("recipients"),
+			.plugin = str_of(tx->rcpt_limit.plugin),
+			.limit = str_of(tx->rcpt_limit.name),
+			.used = tx->rcpt_limit.used,
+			.max = tx->rcpt_limit.max,
+			.until_s = tx->rcpt_limit.until_s,
 			.reply = { .reason = str_of(tx->rcpt_reply.reason) },
 		};
 		char said[32];
@@ -566,6 +569,16 @@ range_stages(const struct session *s)
 	return stages;
 }
 
+static void
+kept_limit_set(struct kept_limit *k, const struct judge_answer *a)
+{
+	str_copy(k->plugin, sizeof k->plugin, a->plugin);
+	str_copy(k->name, sizeof k->name, a->limit);
+	k->used = a->used;
+	k->max = a->max;
+	k->until_s = a->until_s;
+}
+
 /* What the answer to MAIL tells for the rest of the transaction. */
 static void
 answer_keep(struct transaction *tx, const struct judge_answer *a,
@@ -575,6 +588,7 @@ answer_keep(struct transaction *tx, const struct judge_answer *a,
 		tx->wants = a->wants;
 		tx->rcpt_left = a->rcpt_left;
 		kept_reply_set(&tx->rcpt_reply, &a->rcpt_reply);
+		kept_limit_set(&tx->rcpt_limit, a);
 		if (a->max_size > 0 && a->max_size < tx->max_size) {
 			tx->max_size = a->max_size;
 			kept_reply_set(&tx->max_size_reply, &a->max_size_reply);

@@ -83,7 +83,7 @@ on_judge_answer(void *owner, uint64_t id, const uint8_t *record, size_t len)
 			    !good || a.verdict != PORTERO_DENY);
 		if (j->stages & PORTERO_DATA) {
 			if (!good || a.verdict != PORTERO_NEXT)
-				take_undo(s, good && a.verdict == PORTERO_DENY);
+				take_undo(s, good && !a.taken);
 			else if (!a.taken)
 				ledger_drop(&s->tx->take);
 		}

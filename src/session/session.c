@@ -362,6 +362,7 @@ session_close_politely(struct session *s)
 		session_die(s, s->ended);
 		return;
 	}
+	(void)shutdown(s->io.fd, SHUT_WR);
 	s->is_lingering = true;
 	session_set_deadline(s, LINGER_MS);
 	session_io_want_read(&s->io, true);

@@ -192,7 +192,6 @@ session_io_shutdown(struct session_io *io)
 		ERR_clear_error();
 		(void)SSL_shutdown(io->ssl);
 	}
-	(void)shutdown(io->fd, SHUT_WR);
 }
 
 void

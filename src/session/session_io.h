@@ -54,7 +54,7 @@ void session_io_want_read(struct session_io *io, bool on);
 /* Whether TLS wipes what it decrypted once it was read: needed while passwords
  * may come, and too dear for bodies. On by default (session/tls.c). */
 void session_io_forget_secrets(struct session_io *io, bool on);
-/* Polite end: close_notify where TLS runs; never waits for the peer's. */
+/* Says good-bye where TLS runs; never waits for the peer's. */
 void session_io_shutdown(struct session_io *io);
 
 #endif

@@ -66,14 +66,13 @@ transaction_add_recipient(struct transaction *tx, const char *path)
 int64_t
 transaction_max_size(const struct session *s)
 {
-	struct upstream_state up;
+	const struct smtp_offer *offer = worker_offer(s->worker);
 	int64_t max = s->listen->max_size, theirs;
 
-	shared_upstream_read(s->worker->shared, &up, NULL);
-	if (!(up.offer.extensions & SMTP_EXT_SIZE) ||
-	    up.offer.size <= SMTP_RECEIVED_MAX)
+	if (!(offer->extensions & SMTP_EXT_SIZE) ||
+	    offer->size <= SMTP_RECEIVED_MAX)
 		return max;
-	theirs = up.offer.size - SMTP_RECEIVED_MAX;
+	theirs = offer->size - SMTP_RECEIVED_MAX;
 	return theirs < max ? theirs : max;
 }
 

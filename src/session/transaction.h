@@ -25,6 +25,13 @@ struct kept_reply {
 	char text[256];
 };
 
+/* The limit behind it, for the log. */
+struct kept_limit {
+	char plugin[64];
+	char name[32];
+	int64_t used, max, until_s;
+};
+
 struct transaction {
 	struct session *session; /* NULL: the client has gone */
 	struct session_worker *worker;
@@ -52,6 +59,7 @@ struct transaction {
 	struct kept_reply max_size_reply; /* code 0: the listener's own */
 	uint32_t rcpt_left;      /* recipients that still fit the limits */
 	struct kept_reply rcpt_reply;
+	struct kept_limit rcpt_limit;
 	int64_t reserved_bytes;
 
 	struct smtp_dots dots;

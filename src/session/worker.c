@@ -70,6 +70,18 @@ worker_now_ms(struct session_worker *w)
 	return loop->now_ms;
 }
 
+const struct smtp_offer *
+worker_offer(struct session_worker *w)
+{
+	struct upstream_state up;
+
+	if (w->offer_version != shared_upstream_version(w->shared)) {
+		shared_upstream_read(w->shared, &up, &w->offer_version);
+		w->offer = up.offer;
+	}
+	return &w->offer;
+}
+
 void
 worker_count(struct session_worker *w, enum counter c, uint64_t n)
 {
