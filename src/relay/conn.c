@@ -243,7 +243,8 @@ write_plain(struct relay_conn *c, const char *data, size_t len)
 	note_written(c);
 }
 
-/* One TLS record. Returns what was taken, 0: it must wait, -1: lost. */
+/* One TLS record. Returns what was taken, 0: it must wait, -1: lost. What had
+ * to wait is still the queue's begin next time, as OpenSSL wants it. */
 static ssize_t
 write_record(struct relay_conn *c, const char *data, size_t len)
 {
@@ -251,18 +252,14 @@ write_record(struct relay_conn *c, const char *data, size_t len)
 
 	if (len > TLS_RECORD)
 		len = TLS_RECORD;
-	if (c->retry > 0)
-		len = c->retry;
 	c->tried = c->sent + len;
 	c->write_wants_read = false;
 	ERR_clear_error();
 	n = SSL_write(c->ssl, data, (int)len);
 	if (n > 0) {
-		c->retry = 0;
 		c->sent += (size_t)n;
 		return n;
 	}
-	c->retry = len;
 	switch (SSL_get_error(c->ssl, n)) {
 	case SSL_ERROR_WANT_READ:
 		c->write_wants_read = true;

@@ -54,7 +54,6 @@ offered(struct relay_conn *c, const struct smtp_reply *reply)
 	} else if ((c->offer.extensions & SMTP_EXT_STARTTLS) == 0) {
 		relay_conn_down(c, CONN_TLS, "STARTTLS is not offered");
 	} else {
-		memset(&c->offer, 0, sizeof(c->offer));
 		say(c, CONN_STARTTLS, "STARTTLS");
 	}
 }

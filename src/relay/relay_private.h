@@ -81,7 +81,6 @@ struct relay_conn {
 	 * us, what was taken by the kernel or TLS, and how far a write was
 	 * tried, whatever became of it. */
 	uint64_t queued, sent, tried;
-	size_t retry;     /* TLS wants the same write again, of this length */
 	int64_t reply_by; /* monotonic ms, 0: nothing is awaited */
 	int64_t write_by; /* 0: nothing is blocked */
 	int64_t timer_at; /* when the timer fires, 0: it does not run */

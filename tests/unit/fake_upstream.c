@@ -192,6 +192,15 @@ take_bytes(struct fake_conn *c, size_t n)
 	return true;
 }
 
+static bool
+take_end(struct fake_conn *c)
+{
+	if (c->ended && buf_len(&c->in) > 0)
+		complain(c->fake, "not the end but \"%.*s\"; ",
+		    (int)buf_len(&c->in), buf_data(&c->in));
+	return c->ended;
+}
+
 static void
 flood(struct fake_conn *c)
 {
@@ -252,7 +261,7 @@ play(struct fake_conn *c, const char *line)
 	else if (strcmp(line, "flood") == 0)
 		flood(c);
 	else if (strcmp(line, "end") == 0)
-		return c->ended;
+		return take_end(c);
 	else if (strcmp(line, "close") == 0 || strcmp(line, "reset") == 0)
 		conn_close(c, line[0] == 'r');
 	return true;
@@ -430,18 +439,27 @@ fake_resume(struct fake_upstream *f)
 }
 
 void
-fake_hang_up(struct fake_upstream *f, const char *words)
+fake_say(struct fake_upstream *f, const char *words)
 {
 	struct fake_conn *c;
 
 	for (c = f->conns; c != NULL; c = c->next) {
 		if (c->closed)
 			continue;
-		if (words != NULL)
-			buf_append_str(&c->out, str_of(words));
+		buf_append_str(&c->out, str_of(words));
 		conn_write(c);
-		conn_close(c, false);
 	}
+}
+
+void
+fake_hang_up(struct fake_upstream *f, const char *words)
+{
+	struct fake_conn *c;
+
+	if (words != NULL)
+		fake_say(f, words);
+	for (c = f->conns; c != NULL; c = c->next)
+		conn_close(c, false);
 }
 
 size_t

@@ -66,6 +66,8 @@ void fake_script(
 /* Every script was begun and has come to its end. */
 bool fake_is_done(const struct fake_upstream *f);
 void fake_resume(struct fake_upstream *f);
+/* Says something out of turn, also while it is stalled. */
+void fake_say(struct fake_upstream *f, const char *words);
 /* Says the last words (NULL: none) on every connection and closes it. */
 void fake_hang_up(struct fake_upstream *f, const char *words);
 size_t fake_accepted(const struct fake_upstream *f);

@@ -121,7 +121,7 @@ static const struct dialogue addressed_to_us[] = {
 	  "MAIL 250 RCPT 451! DATA 554" },
 	{ "421 at MAIL", 1, { LIST(BEGIN, "421 busy", "close") }, "MAIL 451!" },
 	{ "421 after the dot", 1, { LIST(BEGIN, OK, OK, "354 go", "body",
-	      "421 4.3.2 going down", "end") },
+	      "421 4.3.2 going down", "< QUIT", "end") },
 	  "MAIL 250 RCPT 250 DATA 354 DOT 451!" },
 	{ "421 at a recipient: the rest on a second connection", 2,
 	  { LIST(HELLO, PIPELINES, "< MAIL", "< RCPT", "< RCPT", "< DATA", OK,

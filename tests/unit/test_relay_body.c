@@ -291,46 +291,85 @@ test_early_refusal_is_the_answer(void **state)
 static void
 test_early_refusal_of_a_full_queue_makes_room(void **state)
 {
-	static const char *const script[] = { GO, "bytes 7", "552 too large",
-		"stall", NULL };
+	static const char *const script[] = { GO, "stall", NULL };
 	char *body = make_body(BIG);
 	struct rig *r = *state;
 	struct owner o = { 0 };
-	size_t i;
 
 	begin(r, &o, script);
-	/* without a turn of the loop in which the reply would be read */
-	for (i = 0; relay_has_room(o.relay) && i < BIG; i += 16384)
-		relay_body(o.relay, body + i, 16384);
-	assert_false(relay_has_room(o.relay));
+	fill(r, &o, body, BIG);
+	free(body);
+	fake_say(&r->fake, "552 too large\r\n");
 	while (strcmp(o.said, ACCEPTED " room") != 0)
 		rig_turn(r);
 	relay_dot(o.relay);
 	rig_run(r, &o.is_over);
 	rig_expect(r, &o, ACCEPTED " room DOT 552");
-	free(body);
 }
 
-/* The dot waits behind the body: refused, and it is never written. */
+/* The dot waits behind the body and is never written. */
 static void
-test_refusal_while_the_dot_waits(void **state)
+check_dot_waits(struct rig *r, const char *reply, const char *said)
 {
-	static const char *const script[] = { GO, "bytes 7", "pause", "pause",
-		"552 too large", "stall", NULL };
+	static const char *const script[] = { GO, "stall", NULL };
 	char *body = make_body(BIG);
-	struct rig *r = *state;
 	struct owner o = { 0 };
-	size_t i;
 
 	begin(r, &o, script);
-	for (i = 0; relay_has_room(o.relay) && i < BIG; i += 16384)
-		relay_body(o.relay, body + i, 16384);
-	assert_false(relay_has_room(o.relay));
-	relay_dot(o.relay);
-	rig_run(r, &o.is_over);
-	assert_string_equal(r->fake.error, "");
-	assert_non_null(strstr(o.said, "DOT 552"));
+	fill(r, &o, body, BIG);
 	free(body);
+	relay_dot(o.relay);
+	fake_say(&r->fake, reply);
+	rig_run(r, &o.is_over);
+	rig_expect(r, &o, said);
+	assert_int_equal(rig_counter(r, COUNTER_UPSTREAM_CONNECTIONS), 0);
+}
+
+static void
+test_refusal_while_the_dot_waits_is_the_answer(void **state)
+{
+	check_dot_waits(*state, "552 too large\r\n", ACCEPTED " DOT 552");
+}
+
+static void
+test_yes_while_the_dot_waits_is_not_believed(void **state)
+{
+	check_dot_waits(*state, "250 queued\r\n", ACCEPTED " broken");
+}
+
+/* The write of the dot fails at once: it was tried all the same. */
+static void
+test_dot_whose_write_fails_is_unknown(void **state)
+{
+	static const char *const script[] = { GO, "bytes 7", "reset", NULL };
+	struct rig *r = *state;
+	struct owner o = { 0 };
+
+	begin(r, &o, script);
+	relay_body(o.relay, "hello\r\n", 7);
+	relay_pool_flush(r->pool);
+	while (!fake_is_done(&r->fake))
+		event_base_loop(r->base, EVLOOP_ONCE);
+	relay_dot(o.relay);
+	relay_pool_flush(r->pool);
+	rig_run(r, &o.is_over);
+	rig_expect(r, &o, ACCEPTED " unknown");
+}
+
+static void
+test_loss_after_the_dot_is_unknown_over_tls(void **state)
+{
+	static const char *const script[] = { "tls", GO, "body", "close",
+		NULL };
+	struct rig *r = *state;
+	struct owner o = { .body = "hello\r\n" };
+
+	use_tls(r);
+	fake_script(&r->fake, 0, script);
+	rig_start(r);
+	rig_send(r, &o, 1);
+	rig_expect(r, &o, ACCEPTED " unknown");
+	assert_int_equal(r->fake.ndots, 1);
 }
 
 static void
@@ -382,7 +421,10 @@ main(void)
 		TEST(test_dot_that_was_never_tried_is_lost_over_tls),
 		TEST(test_early_refusal_is_the_answer),
 		TEST(test_early_refusal_of_a_full_queue_makes_room),
-		TEST(test_refusal_while_the_dot_waits),
+		TEST(test_refusal_while_the_dot_waits_is_the_answer),
+		TEST(test_yes_while_the_dot_waits_is_not_believed),
+		TEST(test_dot_whose_write_fails_is_unknown),
+		TEST(test_loss_after_the_dot_is_unknown_over_tls),
 		TEST(test_close_in_the_body_sends_no_dot),
 		TEST(test_owner_that_goes_leaves_the_answer_to_another),
 	};

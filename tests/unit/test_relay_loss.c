@@ -13,6 +13,8 @@
 
 #include <event2/event.h>
 
+#include "base/clock.h"
+
 #define HELLO "220 mx", "< EHLO"
 #define PIPELINES "250-mx", "250-PIPELINING", "250 SIZE"
 #define BEGIN                                                                  \
@@ -224,6 +226,27 @@ test_silent_address_costs_its_own_time_only(void **state)
 	rig_expect(r, &o, "MAIL 250 RCPT 250 RCPT 250 DATA 354 DOT 250");
 }
 
+/* However many addresses there are: 15 seconds, which the clock takes at once.
+ */
+static void
+test_search_ends_in_time(void **state)
+{
+	static const char *const refusing[] = { "421 not now", "end", NULL };
+	static const size_t ports[] = { 1, 0 };
+	struct rig *r = *state;
+	struct owner o = { 0 };
+
+	rig_publish(r, ports, 2);
+	fake_script(&r->fake, 1, refusing);
+	rig_start(r);
+	owner_begin(&o, r, 2, true);
+	clock_shift(15000 * CLOCK_NS_PER_MS, 0);
+	rig_run(r, &o.is_over);
+	clock_shift(0, 0);
+	rig_expect(r, &o, "away");
+	assert_int_equal(r->fake.ports[0].naccepted, 0);
+}
+
 static void
 refuse(struct rig *r, size_t port)
 {
@@ -404,6 +427,7 @@ main(void)
 		TEST(test_loss_between_steps_is_repaired_before_the_next),
 		TEST(test_addresses_are_tried_in_order_and_the_good_one_kept),
 		TEST(test_silent_address_costs_its_own_time_only),
+		TEST(test_search_ends_in_time),
 		TEST(test_away_and_back_are_logged_once),
 		TEST(test_addresses_that_come_late_are_awaited),
 		TEST(test_addresses_that_never_come_are_away),

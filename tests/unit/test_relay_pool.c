@@ -139,6 +139,22 @@ test_connection_that_cannot_be_reset_is_left(void **state)
 }
 
 static void
+test_half_an_answer_keeps_it_from_reuse(void **state)
+{
+	static const char *const script[] = { HELLO, "< MAIL", "> 250 ok\r\n25",
+		"end", NULL };
+	struct rig *r = *state;
+	struct owner o = { 0 };
+	bool yes = true;
+
+	fake_script(&r->fake, 0, script);
+	rig_start(r);
+	begin_and_abort(r, &o);
+	assert_int_equal(rig_counter(r, COUNTER_UPSTREAM_CONNECTIONS), 0);
+	rig_run(r, &yes);
+}
+
+static void
 test_unanswered_steps_close_the_connection(void **state)
 {
 	static const char *const script[] = { HELLO, STEPS, OK, "end", NULL };
@@ -378,6 +394,7 @@ main(void)
 		TEST(test_last_used_connection_is_taken_first),
 		TEST(test_aborted_transaction_is_reset_before_reuse),
 		TEST(test_connection_that_cannot_be_reset_is_left),
+		TEST(test_half_an_answer_keeps_it_from_reuse),
 		TEST(test_unanswered_steps_close_the_connection),
 		TEST(test_three_errors_retire_a_connection),
 		TEST(test_hundred_messages_retire_a_connection),

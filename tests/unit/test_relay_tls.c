@@ -138,8 +138,7 @@ static const struct upgrade upgrades[] = {
 	{ "refused", { HELLO, OFFER, "< STARTTLS", "454 no", "end" }, "tls",
 	    "STARTTLS: 454 no" },
 	{ "no TLS behind the 220",
-	    { HELLO, OFFER, "< STARTTLS", "220 go", "pause", "220 hello",
-		"end" },
+	    { HELLO, OFFER, "< STARTTLS", "220 go", "pause", "220 hello" },
 	    "tls", "TLS: " },
 	{ "closed instead of a handshake",
 	    { HELLO, OFFER, "< STARTTLS", "220 go", "close" }, "tls",
@@ -218,6 +217,7 @@ test_old_protocols_are_refused(void **state)
 	SSL_CTX_set_min_proto_version(r->fake.tls, TLS1_1_VERSION);
 	SSL_CTX_set_max_proto_version(r->fake.tls, TLS1_1_VERSION);
 	SSL_CTX_set_security_level(r->fake.tls, 0);
+	SSL_CTX_set_security_level(r->tls, 0);
 	fake_script(&r->fake, 0, script);
 	rig_start(r);
 	rig_send(r, &o, 1);
@@ -245,6 +245,23 @@ test_tls_1_2_is_spoken(void **state)
 		rig_turn(r);
 	rig_expect(r, &o, SENT);
 	assert_int_equal(fake_accepted(&r->fake), 1);
+}
+
+/* They are read ahead: no event of the socket tells of the second. */
+static void
+test_answers_in_several_records_at_once_are_all_seen(void **state)
+{
+	static const char *const script[] = { "tls", HELLO, "250-mx",
+		"250 PIPELINING", "< MAIL", OK, "< RCPT", OK, "< DATA",
+		"354 go", "body", OK, NULL };
+	struct rig *r = *state;
+	struct owner o = { 0 };
+
+	use(r, &trusts[0], CONFIG_UPSTREAM_IMPLICIT);
+	fake_script(&r->fake, 0, script);
+	rig_start(r);
+	rig_send(r, &o, 1);
+	rig_expect(r, &o, SENT);
 }
 
 /* An address whose certificate is bad does not keep us from the next. */
@@ -401,6 +418,7 @@ main(void)
 		TEST(test_offer_before_tls_is_forgotten),
 		TEST(test_old_protocols_are_refused),
 		TEST(test_tls_1_2_is_spoken),
+		TEST(test_answers_in_several_records_at_once_are_all_seen),
 		TEST(test_next_address_is_tried_after_tls_trouble),
 		cmocka_unit_test(test_unreadable_ca_file_is_an_error),
 		TEST(test_probe_learns_the_offer),
