@@ -132,7 +132,7 @@ static const struct portero_option options_upstream[] = {
 	{ "resolve_every", PORTERO_OPT_DURATION, "60s",
 	  .help = "How often the name is looked up again.",
 	  .min = 1, .max = 86400 },
-	{ "idle_connections", PORTERO_OPT_INT, "32",
+	{ "idle_connections", PORTERO_OPT_INT, "256",
 	  .help = "Idle connections that each session worker keeps for the "
 	    "next message.",
 	  .min = 0, .max = 1024 },

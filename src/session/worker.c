@@ -227,9 +227,9 @@ memory_trim(struct worker_loop *loop)
 	struct session_worker *w = &loop->w;
 
 	if (w->nsessions * 2 >= w->peak_sessions ||
-	    loop->now_ms - loop->trimmed_ms < TRIM_EVERY_MS)
+	    worker_now_ms(w) - loop->trimmed_ms < TRIM_EVERY_MS)
 		return;
-	loop->trimmed_ms = loop->now_ms;
+	loop->trimmed_ms = worker_now_ms(w);
 	w->peak_sessions = w->nsessions;
 	malloc_trim(0);
 }
