@@ -231,6 +231,22 @@ take_addresses(struct upstream_state *s, const struct address *a, unsigned n)
 	return changed;
 }
 
+/* A process before this one may have probed the same addresses: what it found
+ * holds until the own probe has ended. */
+static void
+inherit_offer(
+    struct upstream_watch *w, const struct address *addresses, unsigned n)
+{
+	struct upstream_state old = { .naddresses = 0 };
+
+	shared_upstream_read(w->setup.shared, &old, NULL);
+	if (take_addresses(&old, addresses, n))
+		return;
+	w->state.offer = old.offer;
+	w->state.probe_ok = old.probe_ok;
+	w->state.probed_at = old.probed_at;
+}
+
 static void
 on_resolved(
     void *arg, const struct address *addresses, unsigned n, const char *error)
@@ -245,6 +261,8 @@ on_resolved(
 	    error == NULL ? "" : error);
 	w->unresolved = error != NULL;
 	if (error == NULL) {
+		if (w->state.resolved_at == 0)
+			inherit_offer(w, addresses, n);
 		changed = take_addresses(&w->state, addresses, n);
 		w->state.resolved_at = clock_wall_s();
 	} else if (again_s > UPSTREAM_RETRY_S) {

@@ -114,6 +114,18 @@ def test_a_reload_to_a_name_that_does_not_resolve_forgets_the_old_one(start):
     assert portero.status()["upstream"]["addresses"] == []
 
 
+def test_a_reload_keeps_what_an_upstream_offered_that_is_away_now(
+        portero, sink):
+    before = portero.status()["upstream"]["offer"]
+    assert "8BITMIME" in before["extensions"]
+    sink.down()
+    assert portero.ctl("reload").returncode == 0
+    wait_until(lambda: portero.status()["upstream"]["state"] == "down")
+    assert portero.status()["upstream"]["offer"] == before
+    with portero.secure() as client:
+        assert "8BITMIME" in client.ehlo()
+
+
 # ---- limits ----
 
 def test_limits_are_shown_and_reset(start):
