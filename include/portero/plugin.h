@@ -73,7 +73,9 @@ enum portero_stage {
 	                        who counts bytes is asked only if there are
 	                        more than its charge at DATA took, and then
 	                        charges the difference */
-	PORTERO_OUTCOME = 64 /* what became of it; the verdict is ignored */
+	PORTERO_OUTCOME = 64 /* what became of it, after DATA; told once, or not at
+	                        all if the workers are busy; the verdict is
+	                        ignored */
 };
 
 enum portero_level {
@@ -366,10 +368,11 @@ enum portero_op_kind {
 };
 
 enum portero_op_result {
-	PORTERO_OP_NONE,    /* not done; counts as store failure */
+	PORTERO_OP_NONE,    /* store failure; a TAKE may have been done or not */
 	PORTERO_OP_DONE,
 	PORTERO_OP_REFUSED, /* TAKE: an enforced charge does not fit; nothing was taken */
-	PORTERO_OP_SETTLED  /* TAKE: a settle came first; nothing was taken */
+	PORTERO_OP_SETTLED, /* TAKE: a settle came first; nothing was taken */
+	PORTERO_OP_FAILED   /* TAKE: store failure, and certainly nothing was taken */
 };
 
 /* One counter, for `porteroctl limits show`. */

@@ -508,9 +508,13 @@ store_apply(void *ctx, struct portero_op *ops, size_t n)
 
 	for (size_t i = 0; i < n; i++)
 		ops[i].result = PORTERO_OP_NONE;
-	for (size_t i = 0; i < n; i++)
-		if (apply_one(s, &ops[i]) == -1)
-			return -1;
+	for (size_t i = 0; i < n; i++) {
+		if (apply_one(s, &ops[i]) == 0)
+			continue;
+		if (ops[i].kind == PORTERO_OP_TAKE)
+			ops[i].result = PORTERO_OP_FAILED; /* all was undone */
+		return -1;
+	}
 	return 0;
 }
 

@@ -200,7 +200,7 @@ test_a_full_table_fails_and_forgets_nothing(void **state)
 			assert_int_equal(failed, 0);
 			assert_int_equal(op.result, PORTERO_OP_DONE);
 		} else {
-			assert_int_equal(op.result, PORTERO_OP_NONE);
+			assert_int_equal(op.result, PORTERO_OP_FAILED);
 			failed++;
 		}
 	}
@@ -370,7 +370,7 @@ test_nonsense_is_a_failure_and_ends_the_list(void **state)
 		assert_int_equal(portero_plugin.store->apply(f->ctx, ops, 3),
 		    -1);
 		assert_int_equal(ops[0].result, PORTERO_OP_DONE);
-		assert_int_equal(ops[1].result, PORTERO_OP_NONE);
+		assert_int_equal(ops[1].result, PORTERO_OP_FAILED);
 		assert_int_equal(ops[2].result, PORTERO_OP_NONE);
 	}
 	assert_int_equal(used(f, "ana"), 1);
