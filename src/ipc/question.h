@@ -122,13 +122,14 @@ struct judge_question {
 
 struct judge_answer {
 	enum portero_verdict verdict;
-	enum portero_stage stage; /* DENY, DEFER: where; else 0 */
+	enum portero_stage stage; /* DENY, DEFER: where; 0: crash or deadline, so asking the
+	                             same of fewer stages is of no use */
 	uint32_t recipient;       /* DENY, DEFER at RCPT: which */
 	bool taken;               /* a take of this txid and sequence stands or may stand: settle it */
 	bool needs_owned;         /* with DENY: ask the directory first, then again */
 	uint32_t wants;           /* stages that some policy is to be asked at: RCPT, DATA, END, OUTCOME */
 	struct answer_reply reply;
-	struct str plugin, limit; /* for the log; limit "" unless one refused */
+	struct str plugin, limit; /* for the log: who refused, or the limit behind rcpt_left; else "" */
 	int64_t used, max, until_s; /* of that limit, for the log */
 	int64_t max_size;         /* bytes the message may have, 0: no opinion */
 	struct answer_reply max_size_reply; /* for when it happens */

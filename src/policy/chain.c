@@ -126,22 +126,34 @@ refuse(struct chain *c, struct judge_answer *a, enum portero_verdict v,
     const char *plugin)
 {
 	a->verdict = v;
-	a->stage = c->inquiry.facts.stage;
+	a->stage = v == PORTERO_DEFER && host_is_late() ? 0 :
+							  c->inquiry.facts.stage;
 	a->recipient = (uint32_t)c->inquiry.facts.recipient;
 	a->plugin = str_of(plugin);
+	a->limit = STR("");
+	a->used = a->max = a->until_s = 0;
 	a->reply = refusal_view(&c->reply);
+}
+
+/* What the log says of a limit. */
+static void
+name_limit(struct chain *c, struct judge_answer *a, const struct plugin *owner,
+    const struct portero_charge *charge)
+{
+	str_copy(c->limit, sizeof c->limit, str_of(charge->limit));
+	a->plugin = str_of(plugin_name(owner->module));
+	a->limit = str_of(c->limit);
+	a->used = charge->used;
+	a->max = charge->max;
+	a->until_s = charge->fits_at;
 }
 
 static void
 refuse_limit(struct chain *c, struct judge_answer *a, struct tally_entry e)
 {
 	refusal_limit(&c->reply, e.charge, clock_wall_s());
-	str_copy(c->limit, sizeof c->limit, str_of(e.charge->limit));
 	refuse(c, a, PORTERO_DENY, plugin_name(e.owner->module));
-	a->limit = str_of(c->limit);
-	a->used = e.charge->used;
-	a->max = e.charge->max;
-	a->until_s = e.charge->fits_at;
+	name_limit(c, a, e.owner, e.charge);
 }
 
 static void
@@ -218,20 +230,19 @@ ask_all(struct chain *c, struct judge_answer *a)
 static bool
 limit_recipients(struct chain *c, struct judge_answer *a)
 {
-	const struct portero_charge *ch;
 	struct portero_charge told;
 	int64_t left = 0, now = clock_wall_s();
+	struct tally_entry e = tally_fewest_left(&c->tally, &left);
 
-	ch = tally_fewest_left(&c->tally, &left);
-	if (ch == NULL || left >= c->settings.max_recipients)
+	if (e.charge == NULL || left >= c->settings.max_recipients)
 		return true;
 	tally_set_recipients(&c->tally,
-	    left + 1 < ch->max ? left + 1 : ch->max);
+	    left + 1 < e.charge->max ? left + 1 : e.charge->max);
 	if (tally_peek(&c->tally) != TALLY_DONE) {
 		refuse_store(c, a);
 		return false;
 	}
-	told = *ch;
+	told = *e.charge;
 	if (told.max == 0)
 		told.fits_at = 0;
 	else if (told.fits_at <= now)
@@ -241,6 +252,7 @@ limit_recipients(struct chain *c, struct judge_answer *a)
 	told.amount = 1;
 	refusal_limit(&c->rcpt_reply, &told, now);
 	a->rcpt_reply = refusal_view(&c->rcpt_reply);
+	name_limit(c, a, e.owner, &told);
 	a->rcpt_left = (uint32_t)left;
 	return true;
 }
@@ -325,7 +337,7 @@ log_monitor(struct chain *c, const struct plugin *p, enum portero_verdict v,
 	if (charge != NULL) {
 		log_adds(&l, "limit", charge->limit);
 		log_addn(&l, "used", charge->used);
-		log_addn(&l, "max", charge->max);
+		log_addn(&l, "of", charge->max);
 	}
 	log_addf(&l, "reply", "%d %s %s", r->code, r->enhanced, r->text);
 	log_end(&l);

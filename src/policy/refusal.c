@@ -34,6 +34,22 @@ size_text(char to[SIZE_TEXT], int64_t bytes)
 		    (long long)(bytes % unit * 10 / unit), name);
 }
 
+/* Two sizes, in bytes where they would look the same otherwise. */
+static void
+two_sizes(char a_is[SIZE_TEXT], int64_t a, char b_is[SIZE_TEXT], int64_t b)
+{
+	int64_t unit = b < MIB ? KIB : MIB;
+
+	if (a != b && a / unit == b / unit &&
+	    a % unit * 10 / unit == b % unit * 10 / unit) {
+		snprintf(a_is, SIZE_TEXT, "%lld bytes", (long long)a);
+		snprintf(b_is, SIZE_TEXT, "%lld bytes", (long long)b);
+		return;
+	}
+	size_text(a_is, a);
+	size_text(b_is, b);
+}
+
 /* An amount of that unit, without its name but for bytes. */
 static void
 amount_text(char to[SIZE_TEXT], enum portero_unit unit, int64_t n)
@@ -68,22 +84,22 @@ refuse_for_good(struct portero_reply *to, const struct portero_charge *c)
 {
 	char amount[SIZE_TEXT], max[SIZE_TEXT];
 
-	amount_text(amount, c->unit, c->amount);
-	amount_text(max, c->unit, c->max);
 	if (c->max == 0)
 		portero_reply_set(to, 550, "5.7.1",
 		    "Limit %s: you may not send mail (it is 0%s).", c->limit,
 		    c->unit == PORTERO_BYTES ? " bytes" : unit_noun(c->unit));
-	else if (c->unit == PORTERO_BYTES)
+	else if (c->unit == PORTERO_BYTES) {
+		two_sizes(amount, c->amount, max, c->max);
 		portero_reply_set(to, 550, "5.7.1",
 		    "Limit %s: the message is too big for it: %s of at most "
 		    "%s. Send it in parts.",
 		    c->limit, amount, max);
-	else
+	} else
 		portero_reply_set(to, 550, "5.7.1",
-		    "Limit %s: the message is too big for it: %s of at most "
-		    "%s%s. Send it to fewer at once.",
-		    c->limit, amount, max, unit_noun(c->unit));
+		    "Limit %s: the message is too big for it: %lld of at most "
+		    "%lld%s. Send it to fewer at once.",
+		    c->limit, (long long)c->amount, (long long)c->max,
+		    unit_noun(c->unit));
 }
 
 static bool
@@ -134,19 +150,15 @@ refusal_too_large(struct portero_reply *to, int64_t size, int64_t max)
 	char size_is[SIZE_TEXT], max_is[SIZE_TEXT];
 
 	str_copy(to->reason, sizeof to->reason, STR("size"));
-	size_text(max_is, max);
 	if (size == -1) {
+		size_text(max_is, max);
 		portero_reply_set(to, 552, "5.3.4",
 		    "This message is larger than the limit of %s. Make "
 		    "attachments smaller or send it in parts.",
 		    max_is);
 		return;
 	}
-	size_text(size_is, size);
-	if (strcmp(size_is, max_is) == 0) { /* say where they differ */
-		snprintf(size_is, SIZE_TEXT, "%lld bytes", (long long)size);
-		snprintf(max_is, SIZE_TEXT, "%lld bytes", (long long)max);
-	}
+	two_sizes(size_is, size, max_is, max);
 	portero_reply_set(to, 552, "5.3.4",
 	    "This message is %s, the limit is %s. Make attachments smaller or "
 	    "send it in parts.",

@@ -149,10 +149,10 @@ tally_worst(const struct tally *t, uint32_t units, bool monitor)
 	return worst;
 }
 
-const struct portero_charge *
+struct tally_entry
 tally_fewest_left(const struct tally *t, int64_t *left_r)
 {
-	const struct portero_charge *fewest = NULL;
+	struct tally_entry fewest = { 0 };
 
 	for (int scope = 0; scope < PORTERO_NSCOPES; scope++) {
 		const struct tally_page *page = &t->pages[scope];
@@ -163,9 +163,9 @@ tally_fewest_left(const struct tally *t, int64_t *left_r)
 
 			if (ch->unit != PORTERO_RECIPIENTS || ch->monitor ||
 			    ch->max == PORTERO_UNLIMITED ||
-			    (fewest != NULL && left >= *left_r))
+			    (fewest.charge != NULL && left >= *left_r))
 				continue;
-			fewest = ch;
+			fewest = (struct tally_entry){ ch, page->owners[i] };
 			*left_r = left > 0 ? left : 0;
 		}
 	}

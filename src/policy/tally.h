@@ -90,8 +90,7 @@ struct tally_entry tally_worst(const struct tally *t, uint32_t units,
 
 /* The charge that holds with the fewest recipients left; NULL: none limits
  * them. */
-const struct portero_charge *tally_fewest_left(const struct tally *t,
-    int64_t *left_r);
+struct tally_entry tally_fewest_left(const struct tally *t, int64_t *left_r);
 /* Sets the amount of all charges of recipients. */
 void tally_set_recipients(struct tally *t, int64_t amount);
 /* Bytes that all charges of bytes cover; INT64_MAX: nobody counts them. */

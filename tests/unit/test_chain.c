@@ -723,6 +723,12 @@ test_a_recipient_limit_never_refuses_mail(void **state)
 	assert_int_equal(a.rcpt_reply.code, 450);
 	assert_memory_equal(a.rcpt_reply.text.ptr,
 	    "Limit hourly: 10 of 10 recipients used. You can go on at 20", 59);
+	/* what the log says of the recipient that does not fit */
+	assert_str(a.plugin, "first");
+	assert_str(a.limit, "hourly");
+	assert_int_equal(a.used, 10);
+	assert_int_equal(a.max, 10);
+	assert_true(a.until_s > 0);
 	first.answer.charges[1].max = 0;
 	judge(PORTERO_MAIL);
 	assert_int_equal(a.verdict, PORTERO_NEXT);
@@ -826,6 +832,10 @@ test_replies_of_limits_say_how_much_and_when(void **state)
 		    .max = 100 << 20 }, 550,
 		  "Limit daily: the message is too big for it: 150 MB of at most "
 		  "100 MB. Send it in parts." },
+		{ { .unit = PORTERO_BYTES, .limit = "daily",
+		    .amount = (1 << 20) + 1, .max = 1 << 20 }, 550,
+		  "Limit daily: the message is too big for it: 1048577 bytes of "
+		  "at most 1048576 bytes. Send it in parts." },
 		{ { .unit = PORTERO_RECIPIENTS, .limit = "daily", .amount = 150,
 		    .max = 100, .reply = PORTERO_REPLY_TEMPORARY }, 550,
 		  "Limit daily: the message is too big for it: 150 of at most 100 "
