@@ -56,6 +56,7 @@ static const struct command commands[SMTP_NVERBS] = {
 static void
 transaction_end(struct session *s)
 {
+	s->is_orphaned = false;
 	transaction_leave(&s->tx);
 	if (s->state == SMTP_IN_MAIL)
 		session_enter(s, SMTP_READY);

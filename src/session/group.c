@@ -186,6 +186,7 @@ item_refuse_logged(struct session *s, enum reply_name name)
 static void
 transaction_drop(struct session *s)
 {
+	s->is_orphaned = true;
 	transaction_leave(&s->tx);
 	if (s->state == SMTP_IN_MAIL)
 		session_enter(s, SMTP_READY);
@@ -238,6 +239,16 @@ rest_is_plain(struct session *s)
 	    (s->tx == NULL || nrcpts <= s->tx->rcpt_left);
 }
 
+/* No error of a client that pipelines: it did not know yet. */
+static void
+item_needs_mail(struct session *s)
+{
+	if (s->is_orphaned)
+		item_refuse(s, REPLY_NEED_MAIL);
+	else
+		item_error(s, REPLY_NEED_MAIL);
+}
+
 static bool
 mail_check(struct session *s, const struct item *item)
 {
@@ -249,6 +260,7 @@ mail_check(struct session *s, const struct item *item)
 		log_item_refusal(s, "552 5.3.4", NULL);
 		reply_too_large(s, item->size, max);
 		item_done(s);
+		s->is_orphaned = true;
 	} else
 		return true;
 	return false;
@@ -260,7 +272,7 @@ rcpt_check(struct session *s)
 	struct transaction *tx = s->tx;
 
 	if (tx == NULL) {
-		item_error(s, REPLY_NEED_MAIL);
+		item_needs_mail(s);
 		return false;
 	}
 	tx->ntried++;
@@ -292,9 +304,10 @@ rcpt_check(struct session *s)
 static bool
 data_check(struct session *s)
 {
-	if (s->tx == NULL)
-		item_error(s, REPLY_NEED_MAIL);
-	else if (s->tx->naccepted > 0)
+	if (s->tx == NULL) {
+		item_needs_mail(s);
+		s->is_orphaned = false;
+	} else if (s->tx->naccepted > 0)
 		return true;
 	else if (s->tx->ntried > 0) {
 		item_refuse(s, REPLY_NO_RCPT);
@@ -722,6 +735,7 @@ mail_begin(struct session *s, const struct item *item)
 {
 	struct transaction *tx = transaction_new(s);
 
+	s->is_orphaned = false;
 	tx->reverse_path = xstrdup(item->path);
 	tx->declared_size = item->size;
 	tx->body = item->body;

@@ -51,6 +51,7 @@ struct session {
 	TAILQ_ENTRY(session) dirty_entry; /* worker->dirty */
 	bool is_dirty, is_dead, is_resumed, is_lingering;
 	bool data_refused;        /* DATA was refused this moment */
+	bool is_orphaned;         /* what follows may belong to a refused MAIL */
 	void (*owns_asked)(struct session *s);
 	struct session_worker *worker;       /* borrowed */
 	const struct config_listen *listen;  /* borrowed from the configuration */
