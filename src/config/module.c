@@ -172,6 +172,7 @@ resolve(const struct binder *b, const struct config_module *module,
 	options = b->resolver->options(b->resolver->arg, module->kind,
 	    module->title, module->plugin, &ignore, &err);
 	if (options != NULL || ignore)
+		/* cppcheck-suppress returnDanglingLifetime ; the plugin's own */
 		return options;
 	if (err.kind == ERROR_NONE)
 		return none; /* a plugin without options */

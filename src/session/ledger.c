@@ -39,6 +39,7 @@ struct ledger {
 	size_t owed;
 	unsigned hint;
 	struct event *timer;
+	int64_t timer_at_ms; /* 0: not armed */
 	struct record_scratch *scratch[SETTLES_MAX];
 	uint8_t buffer[RECORD_MAX];
 };
@@ -82,14 +83,11 @@ timer_arm(struct ledger *l, int64_t ms)
 {
 	const struct timeval tv = { .tv_sec = ms / 1000,
 		.tv_usec = ms % 1000 * 1000 };
-	struct timeval due, now;
+	int64_t at = clock_mono_ms() + ms;
 
-	if (evtimer_pending(l->timer, &due)) {
-		event_base_gettimeofday_cached(l->w->base, &now);
-		evutil_timersub(&due, &now, &due);
-		if (evutil_timercmp(&due, &tv, <))
-			return;
-	}
+	if (l->timer_at_ms != 0 && l->timer_at_ms <= at)
+		return;
+	l->timer_at_ms = at;
 	evtimer_add(l->timer, &tv);
 }
 
@@ -138,9 +136,12 @@ send_ready(struct ledger *l)
 static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
+	struct ledger *l = arg;
+
 	(void)fd;
 	(void)what;
-	send_ready(arg);
+	l->timer_at_ms = 0;
+	send_ready(l);
 }
 
 struct ledger *
