@@ -14,6 +14,8 @@
 
 #define TAKES (PORTERO_DATA | PORTERO_END)
 
+static uint8_t outgoing[RECORD_MAX]; /* the question that is being sent */
+
 struct judging {
 	struct session_worker *worker;
 	struct session *session;
@@ -145,7 +147,6 @@ int
 judge_ask(struct session *s, uint32_t stages, const struct str *more,
     size_t nmore, judge_answered *answered)
 {
-	static uint8_t record[RECORD_MAX];
 	struct session_worker *w = s->worker;
 	struct record_header h = questions_header(w->questions, POOL_POLICY);
 	struct judging *j;
@@ -158,8 +159,8 @@ judge_ask(struct session *s, uint32_t stages, const struct str *more,
 	j->session = s;
 	j->answered = answered;
 	j->stages = stages;
-	len = encode(s, &h, stages, more, nmore, record, sizeof record);
-	s->question_id = questions_send(w->questions, POOL_POLICY, record, len,
+	len = encode(s, &h, stages, more, nmore, outgoing, sizeof outgoing);
+	s->question_id = questions_send(w->questions, POOL_POLICY, outgoing, len,
 	    on_judge_answer, j);
 	ledger_rode(w->ledger, s->question_id);
 	if (s->question_id == 0) {
@@ -172,6 +173,51 @@ judge_ask(struct session *s, uint32_t stages, const struct str *more,
 	s->judging = j;
 	s->wait = WAIT_POLICY;
 	return 0;
+}
+
+static void
+on_outcome_told(void *owner, uint64_t id, const uint8_t *record, size_t len)
+{
+	(void)owner;
+	(void)id;
+	(void)record;
+	(void)len;
+}
+
+void
+judge_tell(struct transaction *tx, enum portero_outcome outcome)
+{
+	struct session_worker *w = tx->worker;
+	struct record_header h = questions_header(w->questions, POOL_POLICY);
+	struct str *recipients = xcalloc(tx->naccepted + 1, sizeof *recipients);
+	const struct judge_question q = {
+		.stages = PORTERO_OUTCOME,
+		.identity = tx->session != NULL
+		    ? (struct str){ tx->session->identity,
+			  tx->session->identity_len }
+		    : (struct str){ tx->identity, tx->identity_len },
+		.session_id = str_of(tx->sid),
+		.listener = str_of(tx->listener),
+		.client_address = str_of(tx->peer),
+		.reverse_path = str_of(tx->reverse_path),
+		.declared_size = tx->declared_size,
+		.message_size = (int64_t)tx->dots.size,
+		.sender_owned = tx->sender_owned,
+		.owned_asked = tx->owned_asked,
+		.outcome = outcome,
+		.naccepted = (uint32_t)tx->naccepted,
+		.first_new = (uint32_t)tx->naccepted,
+		.nrecipients = (uint32_t)tx->naccepted,
+		.recipients = recipients,
+	};
+	size_t len;
+
+	for (size_t i = 0; i < tx->naccepted; i++)
+		recipients[i] = str_of(tx->recipients[i]);
+	len = judge_question_encode(outgoing, sizeof outgoing, &h, &q);
+	free(recipients);
+	questions_send(w->questions, POOL_POLICY, outgoing, len,
+	    on_outcome_told, NULL);
 }
 
 static void

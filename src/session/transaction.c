@@ -48,6 +48,7 @@ transaction_free(struct transaction *tx)
 		free(tx->recipients[i]);
 	free(tx->recipients);
 	free(tx->reverse_path);
+	free(tx->identity);
 	free(tx->user);
 	free(tx);
 }
@@ -169,6 +170,8 @@ transaction_finish(struct transaction *tx, enum portero_outcome outcome,
 	ledger_settle(w->ledger, &tx->take, outcome, actual);
 	/* Before DATA the refusals have their own lines. */
 	if (tx->has_data) {
+		if (tx->wants & PORTERO_OUTCOME)
+			judge_tell(tx, outcome);
 		log_message(tx, outcome, reply);
 		worker_count(w, outcome_counter(tx, outcome), 1);
 	}
@@ -186,6 +189,16 @@ transaction_finish(struct transaction *tx, enum portero_outcome outcome,
 	transaction_free(tx);
 }
 
+static void
+identity_keep(struct transaction *tx)
+{
+	const struct session *s = tx->session;
+
+	tx->identity = xmalloc(s->identity_len);
+	memcpy(tx->identity, s->identity, s->identity_len);
+	tx->identity_len = s->identity_len;
+}
+
 void
 transaction_leave(struct transaction **txp)
 {
@@ -195,6 +208,8 @@ transaction_leave(struct transaction **txp)
 		return;
 	*txp = NULL;
 	if (tx->dot_sent) {
+		if (tx->wants & PORTERO_OUTCOME)
+			identity_keep(tx);
 		tx->session = NULL;
 		tx->worker->ndetached++;
 		return;

@@ -41,6 +41,8 @@ struct transaction {
 	unsigned number;
 	char *user;              /* copies: the session may go first */
 	char peer[46];
+	char *identity;          /* blob; once the session has gone, and then only */
+	size_t identity_len;     /* if a policy wants to hear of the outcome */
 	const char *listener;    /* borrowed from the configuration */
 	int64_t started_ms, data_ms, dot_ms;
 
@@ -113,5 +115,7 @@ typedef void judge_answered(struct session *s, const struct judge_answer *a);
 int owns_ask(struct session *s, void (*asked)(struct session *s));
 int judge_ask(struct session *s, uint32_t stages, const struct str *more,
     size_t nmore, judge_answered *answered);
+/* judge.c: what became of it, for policies that want to hear. Nobody waits. */
+void judge_tell(struct transaction *tx, enum portero_outcome outcome);
 
 #endif
