@@ -667,7 +667,8 @@ range_judged(struct session *s, const struct judge_answer *a)
 		return;
 	}
 	if (a == NULL || a->verdict != PORTERO_NEXT) {
-		if (!g->is_split && a != NULL && a->stage != PORTERO_MAIL) {
+		if (!g->is_split && a != NULL && a->stage != 0 &&
+		    a->stage != PORTERO_MAIL) {
 			range_split(s, stages);
 			return;
 		}
