@@ -116,6 +116,22 @@ dot_send(struct session *s)
 	s->wait = WAIT_UPSTREAM;
 }
 
+/* a: NULL if nobody answered. */
+static void
+log_end_refusal(struct session *s, const struct judge_answer *a)
+{
+	const struct kept_reply *kept = &s->tx->refusal_kept;
+	char said[32];
+	const struct refusal r = { .stage = "end", .answer = a, .reply = said };
+
+	if (kept->code != 0)
+		snprintf(said, sizeof said, "%d %s", kept->code,
+		    kept->enhanced);
+	else
+		reply_code_text(s->tx->refusal, said);
+	transaction_log_refusal(s, &r);
+}
+
 static void
 on_end_judged(struct session *s, const struct judge_answer *a)
 {
@@ -129,12 +145,7 @@ on_end_judged(struct session *s, const struct judge_answer *a)
 		body_refuse(tx, REPLY_POLICY_LATER);
 		if (a != NULL && a->reply.code != 0)
 			kept_reply_set(&tx->refusal_kept, &a->reply);
-		if (a != NULL) {
-			const struct refusal r = { .stage = "end",
-				.answer = a, .reply = tx->refusal_kept.text };
-
-			transaction_log_refusal(s, &r);
-		}
+		log_end_refusal(s, a);
 	} else {
 		if (tx->take != NULL)
 			ledger_extend(tx->take,
