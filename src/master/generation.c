@@ -170,11 +170,12 @@ start_all(struct generation *g, bool (*which)(const struct child *),
 			g->children[i].start_at_ms = now_ms;
 }
 
-/* After a good life at once; else later each time, but never by much. */
+/* After a good life at once, and after a death at a question: as often as it
+ * is asked, and no more. Else later each time, but never by much. */
 static void
-plan_restart(struct child *c, int64_t now_ms)
+plan_restart(struct child *c, bool at_question, int64_t now_ms)
 {
-	if (now_ms - c->started_ms >= LIVED_WELL_MS)
+	if (at_question || now_ms - c->started_ms >= LIVED_WELL_MS)
 		c->backoff_ms = 0;
 	c->start_at_ms = now_ms + c->backoff_ms;
 	c->backoff_ms = c->backoff_ms == 0 ? BACKOFF_FIRST_MS
@@ -194,7 +195,7 @@ start_child(struct generation *g, struct child *c, int64_t now_ms)
 		return;
 	log_say(LOG_LEVEL_ERROR, "worker", "cannot start a %s process: %s",
 	    role_name(c->role), err.text);
-	plan_restart(c, now_ms);
+	plan_restart(c, false, now_ms);
 }
 
 static void
@@ -469,7 +470,7 @@ generation_on_exit(struct generation *g, struct child *c, int status)
 	if (!may_start(g, c))
 		return;
 	c->early_ends = was_ready ? 0 : c->early_ends + 1;
-	plan_restart(c, clock_mono_ms());
+	plan_restart(c, answered, clock_mono_ms());
 	if (g->state >= GENERATION_READY || c->early_ends < EARLY_ENDS_MAX)
 		return;
 	snprintf(why, sizeof(why),
