@@ -6,7 +6,7 @@
  * one class to other domains than the listed ones, e.g. of students before
  * their first semester:
  *
- *   policy "inside only" {
+ *   policy "inside" {
  *           plugin = sample
  *           class = "newcomers"
  *           domains = {"example.org", "alumni.example.org"}
