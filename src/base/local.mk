@@ -11,4 +11,5 @@ libportero_a_SOURCES += \
 	src/base/secret.c src/base/secret.h \
 	src/base/shm.c src/base/shm.h \
 	src/base/shm_table.c src/base/shm_table.h \
+	src/base/sizes.c src/base/sizes.h \
 	src/base/str.h

@@ -461,7 +461,6 @@ judge_answer_encode(uint8_t *to, size_t size, const struct record_header *h,
 	wire_put_i64(&w, a->max);
 	wire_put_i64(&w, a->until_s);
 	wire_put_i64(&w, a->max_size);
-	put_reply(&w, &a->max_size_reply);
 	wire_put_u32(&w, a->rcpt_left);
 	put_reply(&w, &a->rcpt_reply);
 	wire_put_i64(&w, a->reserved_bytes);
@@ -489,7 +488,6 @@ judge_answer_decode(const uint8_t *data, size_t len, struct judge_answer *a)
 	a->max = wire_get_i64(&w);
 	a->until_s = wire_get_i64(&w);
 	a->max_size = wire_get_i64(&w);
-	a->max_size_reply = get_reply(&w);
 	a->rcpt_left = wire_get_u32(&w);
 	a->rcpt_reply = get_reply(&w);
 	a->reserved_bytes = wire_get_i64(&w);

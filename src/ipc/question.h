@@ -132,7 +132,6 @@ struct judge_answer {
 	struct str plugin, limit; /* for the log: who refused, or the limit behind rcpt_left; else "" */
 	int64_t used, max, until_s; /* of that limit, for the log */
 	int64_t max_size;         /* bytes the message may have, 0: no opinion */
-	struct answer_reply max_size_reply; /* for when it happens */
 	uint32_t rcpt_left;       /* recipients that still fit, from MAIL */
 	struct answer_reply rcpt_reply; /* for the recipient that does not */
 	int64_t reserved_bytes;   /* DATA, END: bytes taken so far; a longer message asks END, even

@@ -47,7 +47,7 @@ struct chain {
 	const struct plugin *max_size_owner; /* borrowed */
 
 	/* what the answer points to */
-	struct portero_reply reply, max_size_reply, rcpt_reply;
+	struct portero_reply reply, rcpt_reply;
 	char limit[32];
 	struct store_row rows[MAX_ROWS];
 	uint32_t nrows;
@@ -285,16 +285,11 @@ judge_mail(struct chain *c, const struct judge_question *q,
 	inquiry_enter(&c->inquiry, PORTERO_MAIL, 0);
 	if (!ask_all(c, a))
 		return false;
-	if (a->max_size != 0) {
-		refusal_too_large(&c->max_size_reply, -1, a->max_size);
-		a->max_size_reply = refusal_view(&c->max_size_reply);
-		if (q->declared_size > a->max_size) {
-			refusal_too_large(&c->reply, q->declared_size,
-			    a->max_size);
-			refuse(c, a, PORTERO_DENY,
-			    plugin_name(c->max_size_owner->module));
-			return false;
-		}
+	if (a->max_size != 0 && q->declared_size > a->max_size) {
+		refusal_too_large(&c->reply, q->declared_size, a->max_size);
+		refuse(c, a, PORTERO_DENY,
+		    plugin_name(c->max_size_owner->module));
+		return false;
 	}
 	return (q->stages & PORTERO_DATA) != 0 || look_ahead(c, a);
 }

@@ -7,48 +7,13 @@
  */
 #include "policy/refusal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/sizes.h"
 
 #define HOUR_S 3600
-#define KIB 1024
-#define MIB (1024 * KIB)
-#define SIZE_TEXT 32
-
-/* "25 MB", "38.2 MB", "900 bytes". Not rounded up: half a limit is not all. */
-static void
-size_text(char to[SIZE_TEXT], int64_t bytes)
-{
-	int64_t unit = bytes < MIB ? KIB : MIB;
-	const char *name = bytes < MIB ? "kB" : "MB";
-
-	if (bytes < 10 * KIB)
-		snprintf(to, SIZE_TEXT, "%lld bytes", (long long)bytes);
-	else if (bytes % unit == 0)
-		snprintf(to, SIZE_TEXT, "%lld %s", (long long)(bytes / unit),
-		    name);
-	else
-		snprintf(to, SIZE_TEXT, "%lld.%lld %s",
-		    (long long)(bytes / unit),
-		    (long long)(bytes % unit * 10 / unit), name);
-}
-
-/* Two sizes, in bytes where they would look the same otherwise. */
-static void
-two_sizes(char a_is[SIZE_TEXT], int64_t a, char b_is[SIZE_TEXT], int64_t b)
-{
-	int64_t unit = b < MIB ? KIB : MIB;
-
-	if (a != b && a / unit == b / unit &&
-	    a % unit * 10 / unit == b % unit * 10 / unit) {
-		snprintf(a_is, SIZE_TEXT, "%lld bytes", (long long)a);
-		snprintf(b_is, SIZE_TEXT, "%lld bytes", (long long)b);
-		return;
-	}
-	size_text(a_is, a);
-	size_text(b_is, b);
-}
 
 /* An amount of that unit, without its name but for bytes. */
 static void
@@ -89,7 +54,7 @@ refuse_for_good(struct portero_reply *to, const struct portero_charge *c)
 		    "Limit %s: you may not send mail (it is 0%s).", c->limit,
 		    c->unit == PORTERO_BYTES ? " bytes" : unit_noun(c->unit));
 	else if (c->unit == PORTERO_BYTES) {
-		two_sizes(amount, c->amount, max, c->max);
+		size_text_pair(amount, c->amount, max, c->max);
 		portero_reply_set(to, 550, "5.7.1",
 		    "Limit %s: the message is too big for it: %s of at most "
 		    "%s. Send it in parts.",
@@ -150,15 +115,7 @@ refusal_too_large(struct portero_reply *to, int64_t size, int64_t max)
 	char size_is[SIZE_TEXT], max_is[SIZE_TEXT];
 
 	str_copy(to->reason, sizeof to->reason, STR("size"));
-	if (size == -1) {
-		size_text(max_is, max);
-		portero_reply_set(to, 552, "5.3.4",
-		    "This message is larger than the limit of %s. Make "
-		    "attachments smaller or send it in parts.",
-		    max_is);
-		return;
-	}
-	two_sizes(size_is, size, max_is, max);
+	size_text_pair(size_is, size, max_is, max);
 	portero_reply_set(to, 552, "5.3.4",
 	    "This message is %s, the limit is %s. Make attachments smaller or "
 	    "send it in parts.",

@@ -198,8 +198,6 @@ body_check(struct transaction *tx)
 	} else if ((int64_t)tx->dots.size > tx->max_size) {
 		body_refuse(tx, REPLY_OK);
 		tx->refused_for_size = true;
-		if (tx->max_size_reply.code != 0)
-			tx->refusal_kept = tx->max_size_reply;
 	}
 }
 

@@ -602,10 +602,8 @@ answer_keep(struct transaction *tx, const struct judge_answer *a,
 		tx->rcpt_left = a->rcpt_left;
 		kept_reply_set(&tx->rcpt_reply, &a->rcpt_reply);
 		kept_limit_set(&tx->rcpt_limit, a);
-		if (a->max_size > 0 && a->max_size < tx->max_size) {
+		if (a->max_size > 0 && a->max_size < tx->max_size)
 			tx->max_size = a->max_size;
-			kept_reply_set(&tx->max_size_reply, &a->max_size_reply);
-		}
 	}
 	if (stages & PORTERO_DATA)
 		tx->reserved_bytes = a->reserved_bytes;

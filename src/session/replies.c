@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "base/sizes.h"
 #include "session/session_private.h"
 #include "smtp/reply.h"
 
@@ -126,27 +127,14 @@ reply_answer(struct session *s, const struct answer_reply *r)
 	queue(s, r->code, enhanced, r->text, reason);
 }
 
-/* 25M as people write it: exact up to a decimal. */
-static void
-size_text(char *to, size_t len, int64_t bytes)
-{
-	if (bytes >= 1 << 20)
-		snprintf(to, len, "%.1f MB", (double)bytes / (1 << 20));
-	else if (bytes >= 1 << 10)
-		snprintf(to, len, "%.1f KB", (double)bytes / (1 << 10));
-	else
-		snprintf(to, len, "%lld bytes", (long long)bytes);
-}
-
 void
 reply_too_large(struct session *s, int64_t size, int64_t max)
 {
-	char is[32], may[32], text[160];
+	char is[SIZE_TEXT], may[SIZE_TEXT], text[200];
 
-	size_text(is, sizeof is, size);
-	size_text(may, sizeof may, max);
-	snprintf(text, sizeof text, "This message is over %s, the limit is %s. "
-	    "Make attachments smaller or send it in parts", is, may);
+	size_text_pair(is, size, may, max);
+	snprintf(text, sizeof text, "This message is %s, the limit is %s. "
+	    "Make attachments smaller or send it in parts.", is, may);
 	queue(s, 552, "5.3.4", str_of(text), "size");
 }
 

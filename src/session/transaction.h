@@ -58,7 +58,6 @@ struct transaction {
 	enum portero_owned sender_owned;
 	bool owned_asked;
 	int64_t max_size;        /* what this message may have */
-	struct kept_reply max_size_reply; /* code 0: the listener's own */
 	uint32_t rcpt_left;      /* recipients that still fit the limits */
 	struct kept_reply rcpt_reply;
 	struct kept_limit rcpt_limit;

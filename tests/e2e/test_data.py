@@ -293,7 +293,10 @@ def test_too_large_when_it_happens(small_world, parameters):
             client.send(stuffed(random_lines(size, 3)) + b".\r\n")
             reply = client.reply()
             assert reply.status == "552 5.3.4", reply
-            assert "64" in reply.text, "the limit must be named"
+            sizes = {65537: "is 65537 bytes, the limit is 65536 bytes",
+                     200_000: "is 195.3 kB, the limit is 64 kB",
+                     3_000_000: "is 2.8 MB, the limit is 64 kB"}
+            assert sizes[size] in reply.text, "both sizes must be named"
             assert portero.wait_event("message", s=reply.sid)["outcome"] == \
                 "refused"
             assert not sink.messages
