@@ -25,7 +25,7 @@
 
 /* The question in hand. */
 static struct {
-	int64_t deadline_ns; /* of the plugins; 0: no question */
+	volatile int64_t deadline_ns; /* of the plugins; 0: no question */
 	struct str session_id;
 	timer_t timer;
 	volatile sig_atomic_t late;
@@ -38,6 +38,9 @@ on_alarm(int sig)
 	int saved = errno;
 
 	(void)sig;
+	/* The alarm of a question that has been answered. */
+	if (hand.deadline_ns == 0 || clock_mono_ns() < hand.deadline_ns)
+		return;
 	hand.late = 1;
 	for (size_t i = 0; i < MAX_GUARDED; i++)
 		if (hand.guarded[i] != 0)
@@ -88,13 +91,22 @@ host_begin(int64_t deadline_ns, struct str session_id)
 	arm(hand.deadline_ns);
 }
 
+/* The alarm stays armed: the next question moves it, and a worker that finds
+ * none is woken by it once. That spares a busy worker a system call. */
+
 void
 host_end(void)
 {
-	arm(0);
 	hand.late = 0;
 	hand.deadline_ns = 0;
 	hand.session_id = STR("");
+}
+
+void
+host_rest(void)
+{
+	if (hand.deadline_ns == 0)
+		arm(0);
 }
 
 bool

@@ -37,6 +37,8 @@ int host_start(struct error *err);
  */
 void host_begin(int64_t deadline_ns, struct str session_id);
 void host_end(void);
+/* A signal ended the wait for a question: no alarm is needed any more. */
+void host_rest(void);
 /* The plugins' time is over. */
 bool host_is_late(void);
 

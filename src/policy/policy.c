@@ -6,8 +6,9 @@
  * end, and nothing kept between two of them. It reads secrets while it still
  * may, gives its rights up, and only then runs any plugin's code.
  *
- * What must hold: the scoreboard says what the worker is at before a plugin
- * is called, and a record that may hold a password is wiped before the next.
+ * What must hold: the scoreboard says what the worker is at from the moment it
+ * has a question, and a record that may hold a password is wiped before the
+ * next.
  */
 #include <errno.h>
 #include <pwd.h>
@@ -165,7 +166,6 @@ do_store(struct worker *w)
 static void
 score_busy(struct worker *w)
 {
-	w->score->question = w->header;
 	w->score->started_ns = clock_mono_ns();
 	atomic_store_explicit(&w->score->busy, 1, memory_order_release);
 }
@@ -173,9 +173,8 @@ score_busy(struct worker *w)
 static void
 score_idle(struct worker *w)
 {
+	memset(w->score->question, 0, sizeof w->score->question);
 	atomic_store_explicit(&w->score->busy, 0, memory_order_release);
-	atomic_fetch_add_explicit(&w->score->answered, 1,
-	    memory_order_relaxed);
 }
 
 /* -1: not a question for this pool, or broken. */
@@ -224,7 +223,8 @@ on_record(struct worker *w)
 					   sizeof w->answer, h, "broken"));
 	}
 	host_end();
-	score_idle(w);
+	atomic_fetch_add_explicit(&w->score->answered, 1,
+	    memory_order_relaxed);
 }
 
 /* Wipes what the record may have held. */
@@ -232,6 +232,7 @@ static void
 take_record(struct worker *w)
 {
 	on_record(w);
+	score_idle(w);
 	explicit_bzero(w->record,
 	    w->len < sizeof w->record ? w->len : sizeof w->record);
 }
@@ -463,7 +464,8 @@ start(struct worker *w, struct error *err)
 	build(w);
 	return queue_open(args->role == ROLE_AUTH ? ROLE_FD_AUTH_QUEUE :
 						    ROLE_FD_POLICY_QUEUE,
-	    ROLE_FD_LIFELINE, err);
+	    ROLE_FD_LIFELINE, w->score->question, sizeof w->score->question,
+	    err);
 }
 
 static void

@@ -15,11 +15,14 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "policy/host.h"
 
 static struct {
-	int fd;     /* what recv(2) is called with */
+	int fd;     /* what is read */
 	int real;   /* the queue */
 	int at_end; /* reading it always returns end of file */
+	uint8_t *head; /* borrowed */
+	size_t head_len;
 	volatile sig_atomic_t ordered;
 } queue = { .real = -1, .at_end = -1 };
 
@@ -46,7 +49,8 @@ open_at_end(void)
 }
 
 int
-queue_open(int queue_fd, int lifeline_fd, struct error *err)
+queue_open(int queue_fd, int lifeline_fd, uint8_t *head, size_t head_len,
+    struct error *err)
 {
 	struct sigaction action = { .sa_handler = on_lifeline,
 		.sa_flags = SA_RESTART };
@@ -54,6 +58,8 @@ queue_open(int queue_fd, int lifeline_fd, struct error *err)
 	int flags;
 
 	queue.fd = queue_fd;
+	queue.head = head;
+	queue.head_len = head_len;
 	queue.real = fcntl(queue_fd, F_DUPFD_CLOEXEC, 0);
 	queue.at_end = open_at_end();
 	queue.ordered = 1; /* an order may be there already */
@@ -80,6 +86,19 @@ queue_close(void)
 	queue.real = queue.at_end = -1;
 }
 
+static ssize_t
+receive(uint8_t *buf, size_t size, int flags)
+{
+	struct iovec parts[2] = { { queue.head, queue.head_len },
+		{ buf + queue.head_len, size - queue.head_len } };
+	struct msghdr m = { .msg_iov = parts, .msg_iovlen = 2 };
+	ssize_t n = recvmsg(queue.fd, &m, flags);
+
+	if (n > 0 && queue.head_len > 0)
+		memcpy(buf, queue.head, queue.head_len);
+	return n;
+}
+
 enum queue_event
 queue_next(uint8_t *buf, size_t size, bool wait, size_t *len_r)
 {
@@ -91,18 +110,19 @@ queue_next(uint8_t *buf, size_t size, bool wait, size_t *len_r)
 			dup2(queue.real, queue.fd);
 			return QUEUE_ORDER;
 		}
-		n = recv(queue.fd, buf, size,
-		    MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT));
+		n = receive(buf, size, MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT));
 		if (n > 0) {
 			*len_r = (size_t)n;
 			return QUEUE_RECORD;
 		}
+		if (n == -1 && errno == EINTR)
+			host_rest();
 		if (queue.ordered || (n == -1 && errno == EINTR))
 			continue;
 		if (n == -1 && errno == EAGAIN)
 			return QUEUE_EMPTY;
 		if (n == -1)
-			log_say(LOG_LEVEL_ERROR, "queue", "recv: %s",
+			log_say(LOG_LEVEL_ERROR, "queue", "recvmsg: %s",
 			    strerror(errno));
 		return QUEUE_CLOSED;
 	}

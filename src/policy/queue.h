@@ -28,12 +28,18 @@ enum queue_event {
 	QUEUE_CLOSED  /* nobody is left who could ask */
 };
 
-/* One queue for each process. Both descriptors are borrowed. */
-int queue_open(int queue_fd, int lifeline_fd, struct error *err);
+/*
+ * One queue for each process. Both descriptors are borrowed. The first
+ * head_len bytes of a record are received into `head` (NULL: nowhere) and then
+ * copied: shared memory there tells of a record that was handed out to a
+ * process that died before it could do anything.
+ */
+int queue_open(int queue_fd, int lifeline_fd, uint8_t *head, size_t head_len,
+    struct error *err);
 /* For tests: closes what queue_open() made and leaves the signal alone. */
 void queue_close(void);
 /* The next event; a record is in buf, *len_r its true length, which may be
- * more than size: then it was cut. */
+ * more than size: then it was cut. size is head_len at least. */
 enum queue_event queue_next(uint8_t *buf, size_t size, bool wait,
     size_t *len_r);
 
