@@ -1,0 +1,46 @@
+# Fuzz targets: with --enable-fuzz libFuzzer drives them; else they replay
+# their seeds as plain tests.
+fuzz_targets = tests/fuzz/fuzz_config tests/fuzz/fuzz_control_wire \
+	tests/fuzz/fuzz_log tests/fuzz/fuzz_policy_wire tests/fuzz/fuzz_sasl \
+	tests/fuzz/fuzz_smtp_command tests/fuzz/fuzz_smtp_dots \
+	tests/fuzz/fuzz_smtp_reply
+if FUZZ
+fuzz_driver =
+noinst_PROGRAMS += $(fuzz_targets)
+else
+fuzz_driver = tests/fuzz/main.c
+check_PROGRAMS += $(fuzz_targets)
+TESTS += $(fuzz_targets)
+endif
+EXTRA_DIST += tests/fuzz/README.md tests/fuzz/config.dict \
+	tests/fuzz/smtp.dict tests/fuzz/corpus
+
+fuzz_libs = libportero.a $(CORE_LIBS)
+fuzz_ldflags = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c \
+	tests/unit/config_rig.c tests/unit/config_rig.h $(fuzz_driver)
+tests_fuzz_fuzz_config_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_config_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_control_wire_SOURCES = tests/fuzz/fuzz_control_wire.c $(fuzz_driver)
+tests_fuzz_fuzz_control_wire_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_control_wire_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_log_SOURCES = tests/fuzz/fuzz_log.c $(fuzz_driver)
+tests_fuzz_fuzz_log_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_log_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_policy_wire_SOURCES = tests/fuzz/fuzz_policy_wire.c $(fuzz_driver)
+tests_fuzz_fuzz_policy_wire_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_policy_wire_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_sasl_SOURCES = tests/fuzz/fuzz_sasl.c $(fuzz_driver)
+tests_fuzz_fuzz_sasl_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_sasl_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_smtp_command_SOURCES = tests/fuzz/fuzz_smtp_command.c $(fuzz_driver)
+tests_fuzz_fuzz_smtp_command_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_smtp_command_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_smtp_dots_SOURCES = tests/fuzz/fuzz_smtp_dots.c \
+	tests/unit/dots_model.h $(fuzz_driver)
+tests_fuzz_fuzz_smtp_dots_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_smtp_dots_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_smtp_reply_SOURCES = tests/fuzz/fuzz_smtp_reply.c $(fuzz_driver)
+tests_fuzz_fuzz_smtp_reply_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_smtp_reply_LDFLAGS = $(fuzz_ldflags)
