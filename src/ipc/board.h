@@ -28,13 +28,14 @@
 #define RESERVATIONS_PER_SLOT 4096
 #define SETTLE_RECORD_MAX 768 /* an encoded settle question of one settle */
 
-/* A pool worker takes a question: copies the header, sets started_ns, then
- * sets busy (release); idle again: busy = 0. */
+/* The kernel hands a pool worker its question by putting the header here, so
+ * that there is no moment at which it could die and nobody know. At work on it:
+ * started_ns, then busy (release). Idle again: zeroes, then busy = 0. */
 struct board_score {
 	_Atomic uint32_t busy;
 	uint32_t pid;
 	int64_t started_ns;
-	struct record_header question;
+	uint8_t question[RECORD_HEADER_LEN]; /* as sent; zeroes: none */
 	_Atomic uint64_t answered;  /* questions done, for status */
 };
 

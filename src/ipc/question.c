@@ -88,9 +88,10 @@ is_type(uint8_t type)
 }
 
 int
-record_header_decode(const uint8_t *data, size_t len, struct record_header *h)
+record_head_decode(const uint8_t head[RECORD_HEADER_LEN],
+    struct record_header *h)
 {
-	struct wire_in w = { .data = data, .len = len };
+	struct wire_in w = { .data = head, .len = RECORD_HEADER_LEN };
 
 	h->version = wire_get_u8(&w);
 	h->type = wire_get_u8(&w);
@@ -101,8 +102,14 @@ record_header_decode(const uint8_t *data, size_t len, struct record_header *h)
 	h->generation = wire_get_u32(&w);
 	h->incarnation = wire_get_u32(&w);
 	h->reserved = wire_get_u64(&w);
-	if (w.bad || h->version != RECORD_VERSION || !is_type(h->type) ||
-	    h->length != len || len > RECORD_MAX)
+	return h->version == RECORD_VERSION && is_type(h->type) ? 0 : -1;
+}
+
+int
+record_header_decode(const uint8_t *data, size_t len, struct record_header *h)
+{
+	if (len < RECORD_HEADER_LEN || len > RECORD_MAX ||
+	    record_head_decode(data, h) == -1 || h->length != len)
 		return -1;
 	return 0;
 }

@@ -188,6 +188,8 @@ size_t store_answer_encode(uint8_t *to, size_t size, const struct record_header 
 
 /* The header of a record of len bytes: 0, or -1 if version, type or length are wrong. */
 int record_header_decode(const uint8_t *data, size_t len, struct record_header *h);
+/* The same of a header alone. */
+int record_head_decode(const uint8_t head[RECORD_HEADER_LEN], struct record_header *h);
 
 /* Decoders: 0, or -1 when anything is not as the encoder writes it. */
 int login_question_decode(const uint8_t *data, size_t len, struct login_question *q);

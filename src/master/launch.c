@@ -107,6 +107,7 @@ clean_slot(struct generation *g, const struct child *c)
 	struct board_score *score = generation_score(g, c);
 
 	if (score != NULL) {
+		memset(score->question, 0, sizeof(score->question));
 		atomic_store(&score->busy, 0);
 		score->pid = 0;
 	} else if (c->role == ROLE_SESSION) {

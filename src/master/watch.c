@@ -8,6 +8,7 @@
 #include "master/watch.h"
 
 #include <signal.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "master/generation.h"
@@ -36,24 +37,29 @@ pool_deadline_ms(const struct generation *g, const struct child *c)
 }
 
 /* When the worker must have answered the question it is at; 0: it is idle.
- * The id is read before and after: if it has not changed, what was read in
- * between belongs together. */
+ * The header is read before and after: if it has not changed, what was read
+ * in between belongs together. */
 static int64_t
 overtime_at(const struct generation *g, const struct child *c,
     const struct board_score *score)
 {
-	const volatile struct record_header *q = &score->question;
 	int64_t longest_ms = pool_deadline_ms(g, c), deadline_ms, started_ms;
-	uint64_t id = q->id;
+	uint8_t head[RECORD_HEADER_LEN], again[RECORD_HEADER_LEN];
+	struct record_header h;
 	uint32_t busy;
 
 	if (longest_ms < QUESTION_MAX_MS)
 		longest_ms = QUESTION_MAX_MS;
-	deadline_ms = q->deadline_ns / CLOCK_NS_PER_MS;
+	memcpy(head, score->question, sizeof(head));
+	atomic_thread_fence(memory_order_seq_cst);
 	started_ms = score->started_ns / CLOCK_NS_PER_MS;
 	busy = atomic_load(&score->busy);
-	if (busy == 0 || q->id != id)
+	atomic_thread_fence(memory_order_seq_cst);
+	memcpy(again, score->question, sizeof(again));
+	if (busy == 0 || memcmp(head, again, sizeof(head)) != 0 ||
+	    record_head_decode(head, &h) == -1)
 		return 0;
+	deadline_ms = h.deadline_ns / CLOCK_NS_PER_MS;
 	if (deadline_ms > started_ms + longest_ms)
 		deadline_ms = started_ms + longest_ms;
 	return deadline_ms + OVERTIME_MS;
@@ -131,12 +137,15 @@ bool
 watch_answer(struct generation *g, const struct child *c)
 {
 	struct board_score *score = generation_score(g, c);
-	struct record_header h = score->question;
-	uint8_t record[1024];
+	uint8_t head[RECORD_HEADER_LEN], record[1024];
+	struct record_header h;
 	size_t len;
 
-	if (atomic_exchange(&score->busy, 0) == 0)
-		return false;
+	memcpy(head, score->question, sizeof(head));
+	memset(score->question, 0, sizeof(score->question));
+	atomic_store(&score->busy, 0);
+	if (record_head_decode(head, &h) == -1)
+		return false; /* it had none */
 	len = record_defer_encode(record, sizeof(record), &h,
 	    c->cause == NULL ? "crash" : c->cause);
 	return len > 0 &&

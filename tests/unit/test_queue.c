@@ -20,7 +20,7 @@
 enum { READ_END, WRITE_END };
 
 static int questions[2], lifeline[2];
-static uint8_t buf[16];
+static uint8_t buf[16], head[4];
 static size_t len;
 
 static int
@@ -33,7 +33,7 @@ setup(void **state)
 	assert_int_equal(socketpair(AF_UNIX, type, 0, questions), 0);
 	assert_int_equal(socketpair(AF_UNIX, type, 0, lifeline), 0);
 	assert_int_equal(queue_open(questions[READ_END], lifeline[READ_END],
-			     &err),
+			     head, sizeof head, &err),
 	    0);
 	/* there may be an order from before */
 	assert_int_equal(queue_next(buf, sizeof buf, true, &len), QUEUE_ORDER);
@@ -69,6 +69,8 @@ test_questions_come_in_order_and_whole(void **state)
 	assert_memory_equal(buf, "one", 3);
 	assert_int_equal(queue_next(buf, sizeof buf, true, &len), QUEUE_RECORD);
 	assert_int_equal(len, 24); /* more than there is room for: cut */
+	assert_memory_equal(buf, "a question of 24", 16);
+	assert_memory_equal(head, "a qu", 4); /* it stands there first */
 	assert_int_equal(queue_next(buf, sizeof buf, false, &len), QUEUE_EMPTY);
 }
 
@@ -121,8 +123,8 @@ test_an_order_ends_a_wait_whenever_it_comes(void **state)
 
 		alarm(20); /* a lost order is a failure, not a hang */
 		queue_close();
-		if (queue_open(questions[READ_END], lifeline[READ_END], &err) ==
-		    -1)
+		if (queue_open(questions[READ_END], lifeline[READ_END], NULL,
+			0, &err) == -1)
 			_exit(1);
 		for (int orders = 0; orders < 3000;) {
 			if (queue_next(buf, sizeof buf, true, &len) !=

@@ -395,6 +395,7 @@ static void
 test_a_crash_leaves_the_question_on_the_board(void **state)
 {
 	struct judge_question q = judge_of("crash@example.org");
+	struct record_header h;
 	struct judge_answer a;
 	size_t len;
 
@@ -402,9 +403,9 @@ test_a_crash_leaves_the_question_on_the_board(void **state)
 	ask(&q, 5000);
 	assert_true(WIFSIGNALED(ended()));
 	assert_int_equal(board.policy[0].busy, 1);
-	assert_int_equal(board.policy[0].question.id, last_id);
-	len = record_defer_encode(record, sizeof record,
-	    &board.policy[0].question, "crash");
+	assert_int_equal(record_head_decode(board.policy[0].question, &h), 0);
+	assert_int_equal(h.id, last_id);
+	len = record_defer_encode(record, sizeof record, &h, "crash");
 	assert_int_equal(judge_answer_decode(record, len, &a), 0);
 }
 
