@@ -137,7 +137,10 @@ tls_server_new(const struct config *config, struct error *err)
 		}
 		t->n++;
 	}
-	/* SNI is looked at in the context the connection starts with. */
+	/* SNI is looked at in the context the connection starts with, and
+	 * only where there is something to choose from. */
+	if (t->n == 1)
+		return t;
 	SSL_CTX_set_tlsext_servername_callback(t->contexts[0], on_server_name);
 	SSL_CTX_set_tlsext_servername_arg(t->contexts[0], t);
 	return t;

@@ -134,7 +134,6 @@ on_accept(evutil_socket_t listen_fd, short what, void *arg)
 	struct listener_event *l = arg;
 	struct worker_loop *loop = (struct worker_loop *)l->worker;
 	struct sockaddr_storage peer;
-	const int on = 1;
 	socklen_t len;
 	int fd;
 
@@ -149,8 +148,6 @@ on_accept(evutil_socket_t listen_fd, short what, void *arg)
 				accept_pause(loop);
 			return;
 		}
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 		session_open(l->worker, fd, l->listen, (struct sockaddr *)&peer);
 	}
 }
@@ -367,6 +364,7 @@ listeners_open(struct worker_loop *loop)
 	struct session_worker *w = &loop->w;
 	struct config_socket sockets[MAX_LISTENERS];
 	size_t n = config_sockets(w->config, sockets, MAX_LISTENERS);
+	const int on = 1;
 
 	/* The descriptors come in rounds: one socket of each address. */
 	loop->listeners = xcalloc(w->args.nlisteners, sizeof *loop->listeners);
@@ -377,6 +375,9 @@ listeners_open(struct worker_loop *loop)
 		l->listen = sockets[i % n].listen;
 		l->fd = ROLE_FD_FIRST + (int)i;
 		evutil_make_socket_nonblocking(l->fd);
+		/* Linux hands both on to what is accepted. */
+		setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		setsockopt(l->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 		l->event = event_new(w->base, l->fd, EV_READ | EV_PERSIST,
 		    on_accept, l);
 		assert(l->event != NULL);

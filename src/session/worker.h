@@ -23,7 +23,7 @@
 
 /* A read takes one TLS record; the buffer holds several. */
 #define WORKER_READ 16384
-#define WORKER_BUFFER (5 * WORKER_READ)
+#define WORKER_BUFFER (4 * WORKER_READ)
 
 struct session;
 struct questions;
