@@ -137,8 +137,6 @@ on_end_judged(struct session *s, const struct judge_answer *a)
 {
 	struct transaction *tx = s->tx;
 
-	if (s->state == SMTP_CLOSING)
-		return;
 	if (tx->is_refused) {
 		/* the upstream was lost meanwhile */
 	} else if (a == NULL || a->verdict != PORTERO_NEXT) {
@@ -241,7 +239,7 @@ body_failed(struct transaction *tx, enum relay_failure why)
 		return;
 	}
 	reply_code_text(failure_reply(why), code);
-	if (s != NULL && s->state != SMTP_CLOSING) {
+	if (s != NULL) {
 		reply(s, failure_reply(why));
 		session_enter(s, SMTP_READY);
 		session_resume(s);
@@ -258,7 +256,7 @@ body_final_reply(struct transaction *tx, const struct smtp_reply *r,
 	char said[256];
 
 	smtp_reply_summary(said, sizeof said, r);
-	if (s != NULL && s->state != SMTP_CLOSING) {
+	if (s != NULL) {
 		if (alert)
 			reply(s, REPLY_UPSTREAM_BROKEN);
 		else

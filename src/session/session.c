@@ -22,6 +22,8 @@
 
 /* Reads of one session in one loop turn, so that others get theirs. */
 #define READS_PER_TURN 4
+/* Replies that wait: more than this is written before more is read. */
+#define OUTPUT_MAX 65536
 /* For the client to take the last reply. */
 #define CLOSING_MS 10000
 #define LINGER_MS 2000
@@ -99,17 +101,26 @@ log_session_end(struct session *s)
 	log_end(&l);
 }
 
+/* What others do for it goes on without it: an answer finds nobody, a message
+ * whose dot was sent is awaited by its transaction alone. */
+static void
+session_let_go(struct session *s)
+{
+	if (s->judging != NULL)
+		judge_forget(s);
+	else if (s->question_id != 0)
+		questions_forget(s->worker->questions, s->question_id);
+	s->question_id = 0;
+	transaction_leave(&s->tx);
+}
+
 static void
 session_free(struct session *s)
 {
 	struct session_worker *w = s->worker;
 
 	log_session_end(s);
-	if (s->judging != NULL)
-		judge_forget(s);
-	else if (s->question_id != 0)
-		questions_forget(w->questions, s->question_id);
-	transaction_leave(&s->tx);
+	session_let_go(s);
 	group_free(s);
 	auth_forget(s);
 	if (s->user != NULL)
@@ -157,6 +168,7 @@ session_finish(struct session *s, const char *why)
 	if (s->state == SMTP_CLOSING)
 		return;
 	s->ended = why;
+	session_let_go(s);
 	s->wait = WAIT_NOBODY;
 	session_enter(s, SMTP_CLOSING);
 	session_set_deadline(s, CLOSING_MS);
@@ -206,7 +218,8 @@ session_set_deadline(struct session *s, int64_t ms_from_now)
 	struct timeval tv;
 
 	s->deadline_ms = now + ms_from_now;
-	if (!session_is_logged_in(s) && s->deadline_ms > s->login_deadline_ms)
+	if (!session_is_logged_in(s) && s->state != SMTP_CLOSING &&
+	    s->deadline_ms > s->login_deadline_ms)
 		s->deadline_ms = s->login_deadline_ms;
 	if (was != 0 && s->deadline_ms >= was &&
 	    evtimer_pending(s->timer, NULL))
@@ -222,7 +235,10 @@ session_set_deadline(struct session *s, int64_t ms_from_now)
 static void
 session_expire(struct session *s)
 {
-	if (s->state == SMTP_CONNECTED || s->state == SMTP_CLOSING) {
+	bool is_mute = s->state == SMTP_CONNECTED ||
+	    (session_is_tls(s) && !s->io.handshaken);
+
+	if (is_mute || s->state == SMTP_CLOSING) {
 		session_die(s, "timeout");
 		return;
 	}
@@ -257,8 +273,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	}
 	/* Others have deadlines of their own; the client's starts again when
 	 * they have answered. Before login nothing extends the time. */
-	if (s->wait != WAIT_NOBODY && session_is_logged_in(s) &&
-	    s->state != SMTP_CLOSING) {
+	if (s->wait != WAIT_NOBODY && session_is_logged_in(s)) {
 		session_set_deadline(s, s->worker->config->idle_timeout_ms);
 		return;
 	}
@@ -333,6 +348,8 @@ session_read(struct session *s)
 		    s->state == SMTP_CLOSING || s->wait != WAIT_NOBODY ||
 		    !session_io_has_pending(&s->io))
 			return;
+		if (buf_len(&s->io.out) > OUTPUT_MAX)
+			break;
 	}
 	/* TLS holds more and the descriptor may stay silent: come again. */
 	event_active(s->io.read_event, EV_READ, 0);
@@ -345,12 +362,9 @@ static void
 session_linger(struct session *s)
 {
 	struct session_worker *w = s->worker;
-	ssize_t n;
+	ssize_t n = recv(s->io.fd, w->buffer, sizeof w->buffer, MSG_DONTWAIT);
 
-	do
-		n = recv(s->io.fd, w->buffer, sizeof w->buffer, MSG_DONTWAIT);
-	while (n > 0);
-	if (n == 0 || errno != EAGAIN)
+	if (n == 0 || (n == -1 && errno != EAGAIN))
 		session_die(s, "closed");
 }
 
@@ -392,6 +406,12 @@ on_io(evutil_socket_t fd, short what, void *arg)
 		session_io_want_read(&s->io, false);
 		return;
 	}
+	if (session_io_is_blocked(&s->io)) {
+		/* Who does not read our replies is not read either. */
+		session_io_want_read(&s->io, false);
+		s->is_resumed = true;
+		return;
+	}
 	session_read(s);
 }
 
@@ -426,6 +446,21 @@ session_await_input(struct session *s)
 							 : c->idle_timeout_ms);
 }
 
+/* Looks at what waits; returns how much of it was used. Until the login
+ * passwords may be in it: nothing of the buffer outlives its use. */
+static size_t
+session_take_in(struct session *s)
+{
+	size_t used = session_take(s,
+	    (struct str){ buf_data(&s->in), buf_len(&s->in) });
+
+	if (!session_is_logged_in(s) && used == buf_len(&s->in))
+		buf_wipe(&s->in);
+	else
+		buf_consume(&s->in, used);
+	return used;
+}
+
 static void
 session_input(struct session *s, const char *data, size_t len)
 {
@@ -440,26 +475,20 @@ session_input(struct session *s, const char *data, size_t len)
 	s->heard_ms = worker_now_ms(s->worker);
 	if (buf_len(&s->in) > 0) {
 		buf_append(&s->in, data, len);
-		used = session_take(s,
-		    (struct str){ buf_data(&s->in), buf_len(&s->in) });
-		if (!session_is_logged_in(s) && used == buf_len(&s->in))
-			buf_wipe(&s->in);
-		else
-			buf_consume(&s->in, used);
+		session_take_in(s);
 	} else {
 		used = session_take(s, (struct str){ data, len });
 		if (used < len)
 			buf_append(&s->in, data + used, len - used);
 	}
-	if (s->wait == WAIT_NOBODY)
+	if (s->wait == WAIT_NOBODY && s->state != SMTP_CLOSING)
 		session_await_input(s);
 }
 
 void
 session_resume(struct session *s)
 {
-	if (s->state != SMTP_CLOSING)
-		s->wait = WAIT_NOBODY;
+	s->wait = WAIT_NOBODY;
 	s->is_resumed = true;
 	session_touch(s);
 }
@@ -478,26 +507,20 @@ has_input(const struct session *s)
 static void
 session_go_on(struct session *s)
 {
-	size_t used;
-
 	if (s->wait == WAIT_TLS && buf_len(&s->io.out) == 0) {
 		s->wait = WAIT_NOBODY;
 		session_io_start_tls(&s->io, tls_server_context(s->worker->tls));
 	}
 	while (buf_len(&s->in) > 0 && s->wait == WAIT_NOBODY && !s->is_dead &&
-	    s->state != SMTP_CLOSING) {
-		used = session_take(s,
-		    (struct str){ buf_data(&s->in), buf_len(&s->in) });
-		if (used == 0)
-			break;
-		buf_consume(&s->in, used);
-	}
+	    s->state != SMTP_CLOSING && session_take_in(s) > 0)
+		continue;
 	if (s->data_refused) {
 		s->data_refused = false;
 		if (has_input(s))
 			session_finish(s, "data behind a refused DATA");
 	}
-	if (s->wait != WAIT_NOBODY || s->is_dead || s->state == SMTP_CLOSING)
+	if (s->wait != WAIT_NOBODY || s->is_dead ||
+	    s->state == SMTP_CLOSING || session_io_is_blocked(&s->io))
 		return;
 	session_io_want_read(&s->io, true);
 	if (s->is_resumed)

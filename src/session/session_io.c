@@ -173,6 +173,13 @@ session_io_flush(struct session_io *io)
 	return SESSION_IO_OK;
 }
 
+bool
+session_io_is_blocked(const struct session_io *io)
+{
+	return io->write_event != NULL &&
+	    event_pending(io->write_event, EV_WRITE, NULL);
+}
+
 void
 session_io_want_read(struct session_io *io, bool on)
 {

@@ -50,6 +50,8 @@ enum session_io_result session_io_read(struct session_io *io, char *to,
 bool session_io_has_pending(const struct session_io *io);
 /* Writes what is queued; AGAIN: the write event is armed. */
 enum session_io_result session_io_flush(struct session_io *io);
+/* Output waits until the peer has taken more. */
+bool session_io_is_blocked(const struct session_io *io);
 void session_io_want_read(struct session_io *io, bool on);
 /* Whether TLS wipes what it decrypted once it was read: needed while passwords
  * may come, and too dear for bodies. On by default (session/tls.c). */
