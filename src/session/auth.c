@@ -4,7 +4,7 @@
  *
  * AUTH (RFC 4954). The password passes through: it is encoded into one record
  * to the auth pool and wiped. A wrong one is answered about a second after the
- * attempt began, so that the time tells nothing; the wait is a timer.
+ * client's last word, so that the time tells nothing; the wait is a timer.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +51,17 @@ log_auth(struct session *s, const char *result, const struct login_answer *a)
 	log_end(&l);
 }
 
+/* What was used of the input had the password in it. */
+static void
+input_wipe_used(struct session *s)
+{
+	struct buf rest = { 0 };
+
+	buf_append(&rest, buf_data(&s->in), buf_len(&s->in));
+	buf_wipe(&s->in);
+	s->in = rest;
+}
+
 static void
 login_ok(struct session *s, const struct login_answer *a)
 {
@@ -63,6 +74,7 @@ login_ok(struct session *s, const struct login_answer *a)
 	worker_count(s->worker, COUNTER_LOGIN_OK, 1);
 	worker_count(s->worker, COUNTER_SESSIONS_LOGGED_IN, 1);
 	session_io_forget_secrets(&s->io, false);
+	input_wipe_used(s);
 	log_auth(s, "ok", a);
 	reply(s, REPLY_LOGGED_IN);
 	session_enter(s, SMTP_READY);
@@ -183,6 +195,7 @@ static void
 auth_step(struct session *s, enum smtp_sasl_result result,
     struct str challenge, const struct smtp_fault *fault)
 {
+	s->auth_started_ms = worker_now_ms(s->worker);
 	switch (result) {
 	case SMTP_SASL_CHALLENGE:
 		session_enter(s, SMTP_SASL);
@@ -216,7 +229,6 @@ cmd_auth(struct session *s, struct str args)
 		reply(s, REPLY_LOGIN_TOO_MANY);
 		return;
 	}
-	s->auth_started_ms = worker_now_ms(s->worker);
 	result = smtp_sasl_start(args, &s->sasl, &challenge, &fault);
 	auth_step(s, result, challenge, &fault);
 }
