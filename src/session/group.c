@@ -130,10 +130,15 @@ group_free(struct session *s)
 
 /* ---- replies of ours, one for the oldest item -------------------------- */
 
+/* If a body is on its way behind a refused DATA nobody may read it as
+ * commands. */
 static void
 item_done(struct session *s)
 {
-	s->group->next++;
+	struct group *g = s->group;
+
+	if (g->items[g->next++].verb == SMTP_DATA && s->state != SMTP_IN_DATA)
+		s->data_refused = true;
 }
 
 static void
@@ -190,15 +195,6 @@ transaction_drop(struct session *s)
 	transaction_leave(&s->tx);
 	if (s->state == SMTP_IN_MAIL)
 		session_enter(s, SMTP_READY);
-}
-
-/* Refused DATA: if a body is already on its way nobody may read it as
- * commands. */
-static void
-data_refused(struct session *s)
-{
-	transaction_drop(s);
-	s->data_refused = true;
 }
 
 /* ---- check ------------------------------------------------------------- */
@@ -314,7 +310,6 @@ data_check(struct session *s)
 		transaction_drop(s);
 	} else
 		item_error(s, REPLY_NEED_RCPT);
-	s->data_refused = true;
 	return false;
 }
 
@@ -380,7 +375,6 @@ is_lost(struct session *s)
 	g->is_split = true;
 	item_refuse_logged(s, name);
 	transaction_drop(s);
-	s->data_refused |= verb == SMTP_DATA;
 	return true;
 }
 
@@ -449,16 +443,16 @@ data_answered(struct session *s, const struct smtp_reply *r, bool accepted,
 	if (tx->naccepted == 0) {
 		/* RFC 2920 3.1: even a 354 is of no use without recipients. */
 		item_refuse(s, REPLY_NO_RCPT);
-		data_refused(s);
+		transaction_drop(s);
 		return;
+	}
+	if (accepted) {
+		session_enter(s, SMTP_IN_DATA);
+		body_start(tx);
 	}
 	pass(s, r, alert);
-	if (!accepted) {
-		data_refused(s);
-		return;
-	}
-	session_enter(s, SMTP_IN_DATA);
-	body_start(tx);
+	if (!accepted)
+		transaction_drop(s);
 }
 
 static void
@@ -474,8 +468,6 @@ on_reply(void *owner, enum relay_step step, const struct smtp_reply *r,
 		return;
 	}
 	/* Before the dot a transaction without session does not live. */
-	if (s->state == SMTP_CLOSING)
-		return;
 	item = &s->group->items[s->group->next];
 	if (!accepted && (step != RELAY_DATA || tx->naccepted > 0))
 		log_upstream_refusal(s, r);
@@ -529,7 +521,7 @@ on_failure(void *owner, enum relay_failure why, const char *detail)
 	tx->is_refused = true;
 	tx->refusal = name;
 	/* Else the next command learns of it. */
-	if (s->wait != WAIT_UPSTREAM || s->state == SMTP_CLOSING)
+	if (s->wait != WAIT_UPSTREAM)
 		return;
 	s->wait = WAIT_NOBODY;
 	if (s->group->items[s->group->next].verb == SMTP_MAIL) {
@@ -625,17 +617,13 @@ item_denied(struct session *s, const struct judge_answer *a)
 		reply_answer(s, &a->reply);
 		item_done(s);
 	}
-	if (verb == SMTP_MAIL)
+	if (verb != SMTP_RCPT)
 		transaction_drop(s);
-	else if (verb == SMTP_DATA)
-		data_refused(s);
 }
 
 static void
 on_owned(struct session *s)
 {
-	if (s->state == SMTP_CLOSING)
-		return;
 	range_ask(s);
 	if (s->wait == WAIT_NOBODY)
 		range_done(s);
@@ -685,8 +673,6 @@ range_judged(struct session *s, const struct judge_answer *a)
 static void
 on_judged(struct session *s, const struct judge_answer *a)
 {
-	if (s->state == SMTP_CLOSING)
-		return;
 	range_judged(s, a);
 	if (s->wait == WAIT_NOBODY)
 		range_done(s);
