@@ -73,9 +73,13 @@ claim_pid_file(const char *path, struct error *err)
 static int
 remove_stale(const struct sockaddr_un *address, struct error *err)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int ret, saved;
+	struct stat st;
+	int fd, ret, saved;
 
+	if (lstat(address->sun_path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		return error_set(err, ERROR_PERMANENT, "%s is not a socket",
+		    address->sun_path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1)
 		return error_set(err, ERROR_TEMPORARY, "socket: %s",
 		    strerror(errno));

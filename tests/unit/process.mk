@@ -34,3 +34,7 @@ check_PROGRAMS += tests/unit/test_listener
 TESTS += tests/unit/test_listener
 tests_unit_test_listener_SOURCES = tests/unit/test_listener.c
 tests_unit_test_listener_LDADD = libportero.a $(CMOCKA_LIBS) $(CORE_LIBS)
+check_PROGRAMS += tests/unit/test_claim
+TESTS += tests/unit/test_claim
+tests_unit_test_claim_SOURCES = tests/unit/test_claim.c
+tests_unit_test_claim_LDADD = libportero.a $(CMOCKA_LIBS) $(CORE_LIBS)
