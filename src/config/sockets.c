@@ -29,10 +29,11 @@ config_sockets(const struct config *c, struct config_socket *to, size_t max)
 
 	for (size_t i = 0; i < c->nlistens; i++)
 		for (char **a = c->listens[i].address; *a != NULL; a++, n++) {
-			struct config_socket *s = &to[n];
+			struct config_socket *s;
 
 			if (n >= max)
 				continue;
+			s = &to[n];
 			s->listen = &c->listens[i];
 			/* the text was checked when it was loaded */
 			check_address(strcmp(*a, "*") == 0 ? any : *a,
