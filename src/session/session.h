@@ -19,7 +19,7 @@ void session_open(struct session_worker *w, int fd,
 void session_end_turn(struct session *s);
 /* The generation drains: 421 as soon as no transaction is open. */
 void session_drain(struct session *s);
-/* The drain has lasted too long: 421 wherever it is, and the end. */
+/* The time is over: 421 wherever it is, and the end. */
 void session_cut(struct session *s);
 
 #endif

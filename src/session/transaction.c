@@ -184,7 +184,7 @@ transaction_finish(struct transaction *tx, enum portero_outcome outcome,
 		if (outcome == PORTERO_ACCEPTED)
 			tx->session->nmessages++;
 	} else {
-		w->ndetached--;
+		TAILQ_REMOVE(&w->detached, tx, entry);
 	}
 	transaction_free(tx);
 }
@@ -211,7 +211,7 @@ transaction_leave(struct transaction **txp)
 		if (tx->wants & PORTERO_OUTCOME)
 			identity_keep(tx);
 		tx->session = NULL;
-		tx->worker->ndetached++;
+		TAILQ_INSERT_TAIL(&tx->worker->detached, tx, entry);
 		return;
 	}
 	transaction_finish(tx,

@@ -9,6 +9,8 @@
 #ifndef SESSION_TRANSACTION_H
 #define SESSION_TRANSACTION_H
 
+#include <sys/queue.h>
+
 #include "base/id.h"
 #include "relay/relay.h"
 #include "session/ledger.h"
@@ -33,6 +35,7 @@ struct kept_limit {
 };
 
 struct transaction {
+	TAILQ_ENTRY(transaction) entry; /* worker->detached, without session */
 	struct session *session; /* NULL: the client has gone */
 	struct session_worker *worker;
 	struct relay *relay;     /* owned; NULL: none or over */

@@ -33,6 +33,7 @@
 #include "session/questions.h"
 #include "session/session_private.h"
 #include "session/tls.h"
+#include "session/transaction.h"
 
 #define ACCEPTS_PER_TURN 16
 #define ACCEPT_PAUSE_MS 100
@@ -235,18 +236,12 @@ static void
 drain_check(struct worker_loop *loop)
 {
 	struct session_worker *w = &loop->w;
-	struct session *s;
 
 	if (!w->draining)
 		return;
-	if (w->nsessions == 0 && w->ndetached == 0 && ledger_owed(w->ledger) == 0)
-		loop->is_over = true;
-	else if (clock_mono_ms() >= loop->drain_until_ms) {
-		TAILQ_FOREACH(s, &w->sessions, entry)
-			session_cut(s);
-		/* One turn for the last words. */
-		loop->is_over = true;
-	}
+	loop->is_over |= clock_mono_ms() >= loop->drain_until_ms ||
+	    (w->nsessions == 0 && TAILQ_EMPTY(&w->detached) &&
+		ledger_owed(w->ledger) == 0);
 }
 
 static void
@@ -297,6 +292,25 @@ loop_run(struct worker_loop *loop)
 		end_turn(loop);
 		drain_check(loop);
 	}
+}
+
+/* Last words, and a line in the log for everything that was not finished. What
+ * is open ends with the process: clients see a close, an upstream no dot, and
+ * the master settles what is owed. */
+static void
+loop_end(struct worker_loop *loop)
+{
+	struct session_worker *w = &loop->w;
+	struct transaction *tx;
+	struct session *s;
+
+	TAILQ_FOREACH(s, &w->sessions, entry)
+		session_cut(s);
+	end_turn(loop);
+	while ((tx = TAILQ_FIRST(&w->detached)) != NULL)
+		transaction_finish(tx, PORTERO_OUTCOME_UNKNOWN, "no answer");
+	TAILQ_FOREACH(s, &w->sessions, entry)
+		session_die(s, "stop");
 	end_turn(loop);
 }
 
@@ -403,6 +417,7 @@ loop_open(struct worker_loop *loop, struct ssl_ctx_st *relay_tls)
 
 	TAILQ_INIT(&w->sessions);
 	TAILQ_INIT(&w->dirty);
+	TAILQ_INIT(&w->detached);
 	w->pool = relay_pool_new(&setup);
 	w->questions = questions_new(w);
 	w->ledger = ledger_new(w);
@@ -480,8 +495,6 @@ session_main(const struct role_args *args)
 	worker_prepare(loop, args);
 	lifeline_send(ROLE_FD_LIFELINE, &ready);
 	loop_run(loop);
-	/* What is open ends with the process: clients see a close, an upstream
-	 * no dot, and the master settles what is owed. */
-	log_flush();
+	loop_end(loop);
 	return 0;
 }

@@ -26,11 +26,13 @@
 #define WORKER_BUFFER (4 * WORKER_READ)
 
 struct session;
+struct transaction;
 struct questions;
 struct ledger;
 struct tls_server;
 
 TAILQ_HEAD(session_list, session);
+TAILQ_HEAD(transaction_list, transaction);
 
 struct session_worker {
 	struct role_args args;
@@ -50,7 +52,7 @@ struct session_worker {
 	struct session_list sessions; /* all living */
 	struct session_list dirty;    /* to be flushed or freed this turn */
 	size_t nsessions, peak_sessions;
-	size_t ndetached; /* transactions whose client has gone */
+	struct transaction_list detached; /* their clients have gone */
 	char buffer[WORKER_BUFFER]; /* what was read this moment */
 };
 
