@@ -58,8 +58,9 @@ shares_open(struct shares *s, const char *dir, struct error *err)
 		s->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->dir_fd == -1 || fstat(s->dir_fd, &st) == -1)
 		do_without(s, dir, strerror(errno));
-	else if ((st.st_mode & S_IWOTH) != 0)
-		do_without(s, dir, "anybody may write to it");
+	else if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0 ||
+	    (st.st_uid != 0 && st.st_uid != geteuid()))
+		do_without(s, dir, "others may write to it");
 	else if (flock(s->dir_fd, LOCK_EX | LOCK_NB) == -1)
 		return error_set(err, ERROR_PERMANENT,
 		    "the state folder %s is in use by another porterod", dir);
@@ -85,6 +86,14 @@ file_name(char to[80], const char *name)
 	return true;
 }
 
+static void
+tell_forgotten(const char *name)
+{
+	log_say(LOG_LEVEL_WARNING, "state_dir",
+	    "%s has another size or owner than it had: what was counted in it "
+	    "is forgotten", name);
+}
+
 /* Another size is for another file. -1 with errno. */
 static int
 open_file(int dir_fd, const char *file, uint64_t bytes)
@@ -101,6 +110,7 @@ open_file(int dir_fd, const char *file, uint64_t bytes)
 	    (st.st_size == 0 || (uint64_t)st.st_size == bytes))
 		return fd;
 	close(fd);
+	tell_forgotten(file);
 	if (unlinkat(dir_fd, file, 0) == -1)
 		return -1;
 	return openat(dir_fd, file, flags | O_EXCL, 0600);
@@ -120,6 +130,14 @@ lock_file(int fd)
 	return -1;
 }
 
+static void
+do_without_file(const char *file, const char *why)
+{
+	log_say(LOG_LEVEL_WARNING, "state_dir",
+	    "cannot use %s: %s; its counters do not outlive a restart", file,
+	    why);
+}
+
 /* -1: reason in err; -2: no file is to be had, but memory would do. */
 static int
 open_kept(struct shares *s, const struct plan_module *m, struct error *err)
@@ -131,9 +149,7 @@ open_kept(struct shares *s, const struct plan_module *m, struct error *err)
 		return -2;
 	fd = open_file(s->dir_fd, file, m->share_bytes);
 	if (fd == -1) {
-		log_say(LOG_LEVEL_WARNING, "state_dir",
-		    "cannot open %s: %s; its counters do not outlive a "
-		    "restart", file, strerror(errno));
+		do_without_file(file, strerror(errno));
 		return -2;
 	}
 	if (lock_file(fd) == -1) {
@@ -142,7 +158,11 @@ open_kept(struct shares *s, const struct plan_module *m, struct error *err)
 		    "%s in the state folder is in use by processes of another "
 		    "or an earlier start", file);
 	}
-	return fd;
+	if (share_header_init(fd, m->share_bytes, m->name, err) == 0)
+		return fd;
+	close(fd);
+	do_without_file(file, err->text);
+	return -2;
 }
 
 /* ---- entries ------------------------------------------------------------- */
@@ -158,11 +178,31 @@ find(struct shares *s, const struct plan_module *m)
 	return NULL;
 }
 
+static int
+open_memory(const struct shares *s, const struct plan_module *m,
+    struct error *err)
+{
+	int fd = memfd_create(m->name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	const struct share_entry *e;
+
+	for (e = s->first; e != NULL; e = e->next)
+		if (strcmp(e->name, m->name) == 0)
+			tell_forgotten(m->name);
+	if (fd == -1)
+		return error_set(err, ERROR_TEMPORARY, "memfd_create: %s",
+		    strerror(errno));
+	if (share_header_init(fd, m->share_bytes, m->name, err) == -1) {
+		close(fd);
+		return -1;
+	}
+	fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	return fd;
+}
+
 static struct share_entry *
 add(struct shares *s, const struct plan_module *m, struct error *err)
 {
 	struct share_entry *e;
-	bool is_memory;
 	int fd;
 
 	if (m->share_bytes > SHARE_MAX_BYTES) {
@@ -172,22 +212,10 @@ add(struct shares *s, const struct plan_module *m, struct error *err)
 		return NULL;
 	}
 	fd = open_kept(s, m, err);
-	is_memory = fd == -2;
-	if (is_memory) {
-		fd = memfd_create(m->name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-		if (fd == -1)
-			error_set(err, ERROR_TEMPORARY, "memfd_create: %s",
-			    strerror(errno));
-	}
+	if (fd == -2)
+		fd = open_memory(s, m, err);
 	if (fd == -1)
 		return NULL;
-	if (share_header_init(fd, m->share_bytes, m->name, err) == -1) {
-		close(fd);
-		return NULL;
-	}
-	if (is_memory)
-		fcntl(fd, F_ADD_SEALS,
-		    F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	e = xcalloc(1, sizeof(*e));
 	str_copy(e->name, sizeof(e->name), str_of(m->name));
 	e->bytes = m->share_bytes;

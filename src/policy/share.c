@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/id.h"
+#include "base/log.h"
 #include "base/shm.h"
 #include "base/str.h"
 
@@ -66,16 +68,28 @@ is_kept(const struct share_header *h, uint64_t old_size, uint64_t size,
 	    strncmp(h->module, module, sizeof h->module) == 0;
 }
 
-/* The descriptor's old length, and `size` now. */
+/* The descriptor's old length, and `size` now. A file gets its place on the
+ * disk: to touch a page that has none, when the disk is full, would be the
+ * end of whoever does. What has no name is memory, found page by page. */
 static int
 resize(int fd, uint64_t size, uint64_t *old_r)
 {
 	struct stat st;
+	int saved;
 
 	if (fstat(fd, &st) == -1)
 		return -1;
 	*old_r = (uint64_t)st.st_size;
-	return *old_r == size ? 0 : ftruncate(fd, (off_t)size);
+	if (*old_r != size && ftruncate(fd, (off_t)size) == -1)
+		return -1;
+	if (st.st_nlink == 0 || fallocate(fd, 0, 0, (off_t)size) == 0 ||
+	    errno == EOPNOTSUPP)
+		return 0;
+	saved = errno;
+	if (*old_r != size && ftruncate(fd, st.st_size) == -1)
+		return -1;
+	errno = saved;
+	return -1;
 }
 
 int
@@ -94,6 +108,10 @@ share_header_init(int fd, uint64_t size, const char *module, struct error *err)
 		return error_set(err, ERROR_TEMPORARY,
 		    "shared memory of %s: mmap: %s", module, strerror(errno));
 	if (!is_kept(h, old, size, module)) {
+		if (old != 0)
+			log_say(LOG_LEVEL_WARNING, "state_dir",
+			    "the file of %s holds something else; it begins "
+			    "anew", module);
 		memset(h, 0, old < size ? old : size);
 		h->shm.magic = SHARE_MAGIC;
 		h->shm.layout = SHARE_LAYOUT;

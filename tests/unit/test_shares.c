@@ -13,7 +13,9 @@
 #include <string.h>
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -175,6 +177,61 @@ test_no_folder_is_no_hindrance(void **state)
 	shares_close(&memory);
 }
 
+static void
+test_a_folder_that_others_may_write_is_not_used(void **state)
+{
+	struct shares other;
+	struct error err;
+
+	(void)state;
+	shares_close(&shares);
+	assert_int_equal(chmod(dir, 0770), 0);
+	assert_int_equal(shares_open(&other, dir, &err), 0);
+	assert_int_equal(other.dir_fd, -1);
+	assert_int_equal(chmod(dir, 0700), 0);
+	assert_int_equal(shares_open(&shares, dir, &err), 0);
+}
+
+static void
+fill(int fd)
+{
+	char page[4096] = "x";
+	uint64_t at;
+
+	for (at = SHARE_HEADER_SIZE; at < plan.modules[1].share_bytes;
+	     at += sizeof(page))
+		assert_int_equal(pwrite(fd, page, sizeof(page), (off_t)at),
+		    sizeof(page));
+}
+
+/* What was promised to workers is there when they come to use it. */
+static void
+test_a_full_disk_is_no_hindrance(void **state)
+{
+	struct error err;
+	struct stat st;
+
+	(void)state;
+	if (unshare(CLONE_NEWNS) == -1 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1)
+		skip();
+	shares_close(&shares);
+	assert_int_equal(
+	    mount("tmpfs", dir, "tmpfs", 0, "size=32k,mode=700"), 0);
+	assert_int_equal(shares_open(&shares, dir, &err), 0);
+	plan.modules[1].share_bytes = 16 * BYTES;
+	fill(use());
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 0);
+	shares_release(&shares, &plan, 2);
+	plan.modules[1].share_bytes = 2 * BYTES;
+	fill(use());
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 2 * BYTES);
+	shares_close(&shares);
+	assert_int_equal(umount(dir), 0);
+}
+
 int
 main(void)
 {
@@ -187,6 +244,8 @@ main(void)
 		T(test_a_file_that_others_may_write_is_not_used),
 		T(test_a_link_is_not_followed),
 		T(test_no_folder_is_no_hindrance),
+		T(test_a_folder_that_others_may_write_is_not_used),
+		T(test_a_full_disk_is_no_hindrance),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
