@@ -145,9 +145,6 @@ on_end_judged(struct session *s, const struct judge_answer *a)
 			kept_reply_set(&tx->refusal_kept, &a->reply);
 		log_end_refusal(s, a);
 	} else {
-		if (tx->take != NULL)
-			ledger_extend(tx->take,
-			    a->reserved_bytes - tx->reserved_bytes);
 		dot_send(s);
 		return;
 	}

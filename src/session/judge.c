@@ -20,7 +20,7 @@ struct judging {
 	struct session_worker *worker;
 	struct session *session;
 	judge_answered *answered;
-	uint32_t stages;
+	bool begins; /* a take, that is: it goes on with none */
 };
 
 static int64_t
@@ -29,7 +29,7 @@ bytes_asked(const struct transaction *tx)
 	return tx->declared_size > 0 ? tx->declared_size : 0;
 }
 
-/* The take's entry; false: there is no room for one. */
+/* The entry of a take that begins; false: there is no room for one. */
 static bool
 take_open(struct session *s, size_t nmore)
 {
@@ -45,8 +45,6 @@ take_open(struct session *s, size_t nmore)
 		},
 	};
 
-	if (tx->take != NULL)
-		return true;
 	memcpy(settle.txid, tx->txid, sizeof settle.txid);
 	tx->take = ledger_open(s->worker->ledger, &settle);
 	return tx->take != NULL;
@@ -83,12 +81,10 @@ on_judge_answer(void *owner, uint64_t id, const uint8_t *record, size_t len)
 		if (!good || a.verdict != PORTERO_NEXT)
 			worker_count(j->worker, COUNTER_POLICY_DEFERRED,
 			    !good || a.verdict != PORTERO_DENY);
-		if (j->stages & PORTERO_DATA) {
-			if (!good || a.verdict != PORTERO_NEXT)
-				take_undo(s, good && !a.taken);
-			else if (!a.taken)
-				ledger_drop(&s->tx->take);
-		}
+		if (j->begins && (!good || a.verdict != PORTERO_NEXT))
+			take_undo(s, good && !a.taken);
+		else if (j->begins && !a.taken)
+			ledger_drop(&s->tx->take);
 		j->answered(s, good ? &a : NULL);
 	}
 	free(j);
@@ -106,7 +102,7 @@ judge_forget(struct session *s)
 
 static size_t
 encode(struct session *s, const struct record_header *h, uint32_t stages,
-    const struct str *more, size_t nmore, uint8_t *to, size_t size)
+    bool begins, const struct str *more, size_t nmore)
 {
 	struct transaction *tx = s->tx;
 	struct settle settles[SETTLES_MAX];
@@ -114,7 +110,7 @@ encode(struct session *s, const struct record_header *h, uint32_t stages,
 	struct str *recipients = xcalloc(n + 1, sizeof *recipients);
 	struct judge_question q = {
 		.stages = stages,
-		.sequence = stages & PORTERO_END ? 1 : 0,
+		.sequence = begins ? 0 : 1,
 		.identity = { s->identity, s->identity_len },
 		.session_id = str_of(s->sid),
 		.listener = str_of(s->listen->title),
@@ -138,7 +134,7 @@ encode(struct session *s, const struct record_header *h, uint32_t stages,
 		recipients[i] = str_of(tx->recipients[i]);
 	for (size_t i = 0; i < nmore; i++)
 		recipients[tx->naccepted + i] = more[i];
-	len = judge_question_encode(to, size, h, &q);
+	len = judge_question_encode(outgoing, sizeof outgoing, h, &q);
 	free(recipients);
 	return len;
 }
@@ -149,24 +145,25 @@ judge_ask(struct session *s, uint32_t stages, const struct str *more,
 {
 	struct session_worker *w = s->worker;
 	struct record_header h = questions_header(w->questions, POOL_POLICY);
+	bool begins = (stages & TAKES) != 0 && s->tx->take == NULL;
 	struct judging *j;
 	size_t len;
 
-	if ((stages & PORTERO_DATA) && !take_open(s, nmore))
+	if (begins && !take_open(s, nmore))
 		return -1;
 	j = xcalloc(1, sizeof *j);
 	j->worker = w;
 	j->session = s;
 	j->answered = answered;
-	j->stages = stages;
-	len = encode(s, &h, stages, more, nmore, outgoing, sizeof outgoing);
+	j->begins = begins;
+	len = encode(s, &h, stages, begins, more, nmore);
 	s->question_id = questions_send(w->questions, POOL_POLICY, outgoing, len,
 	    on_judge_answer, j);
 	ledger_rode(w->ledger, s->question_id);
 	if (s->question_id == 0) {
 		free(j);
 		worker_count(w, COUNTER_POLICY_DEFERRED, 1);
-		if (stages & PORTERO_DATA)
+		if (begins)
 			take_undo(s, true);
 		return -1;
 	}

@@ -238,12 +238,6 @@ ledger_drop(struct ledger_entry **ep)
 	entry_done(e->ledger, e);
 }
 
-void
-ledger_extend(struct ledger_entry *e, int64_t bytes)
-{
-	e->taken[PORTERO_BYTES] += bytes;
-}
-
 /* Does the settle give something back that others may be waiting for? Bytes
  * declared a little too high are no reason for a question of its own. */
 static bool

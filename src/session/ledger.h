@@ -29,8 +29,6 @@ size_t ledger_owed(const struct ledger *l);
 struct ledger_entry *ledger_open(struct ledger *l, const struct settle *settle);
 /* The final dot is about to be written: from now on a death keeps `actual`. */
 void ledger_past_dot(struct ledger_entry *e, const int64_t actual[PORTERO_NUNITS]);
-/* A further take under the same id was granted that many bytes more. */
-void ledger_extend(struct ledger_entry *e, int64_t bytes);
 /* The take was surely not done: nothing is owed. *e becomes NULL. */
 void ledger_drop(struct ledger_entry **e);
 /*
