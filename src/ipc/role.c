@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "ipc/role.h"
+#include "ipc/shared.h"
 
 #define ARGS_MAX 16
 #define ARG_LEN 4200 /* a path and its option */
@@ -29,7 +30,7 @@ static const struct {
 } args[ARG_COUNT] = {
 	[ARG_ROLE] = { "--role=", 0 },
 	[ARG_SLOT] = { "--slot=", MAX_POOL_WORKERS - 1 },
-	[ARG_ROW] = { "--row=", 65535 },
+	[ARG_ROW] = { "--row=", SHARED_ROWS - 1 },
 	[ARG_GENERATION] = { "--generation=", UINT32_MAX },
 	[ARG_INCARNATION] = { "--incarnation=", UINT32_MAX },
 	[ARG_LISTENERS] = { "--listeners=",

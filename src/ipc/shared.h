@@ -14,11 +14,13 @@
 
 #include "base/error.h"
 #include "base/shm.h"
+#include "ipc/role.h"
 #include "smtp/ehlo.h"
 
 #define SHARED_MAGIC 0x50525348u
 #define SHARED_LAYOUT 1
-#define SHARED_ROWS 512
+/* The master's, and a row for each process of four generations at their largest. */
+#define SHARED_ROWS (1 + 4 * (1 + MAX_SESSION_WORKERS + 2 * MAX_POOL_WORKERS))
 #define UPSTREAM_MAX_ADDRESSES 16
 
 enum counter {

@@ -4,8 +4,8 @@
  *
  * Which rows of the shared counters are in use. Row 0 is the master's. The
  * last row is lent to all who come when the others are taken (only possible
- * with hundreds of pool workers in several generations): their counts may
- * then lose a few, and nothing else happens.
+ * with hundreds of pool workers in more generations than there should be):
+ * their counts may then lose a few, and nothing else happens.
  */
 #ifndef MASTER_ROWS_H
 #define MASTER_ROWS_H

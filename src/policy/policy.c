@@ -347,10 +347,9 @@ map_memory(struct worker *w, struct error *err)
 	    board_map(&w->board, ROLE_FD_BOARD, err) == -1)
 		return -1;
 	n = args->role == ROLE_AUTH ? w->board.nauth : w->board.npolicy;
-	if (args->slot >= n || args->row >= SHARED_ROWS)
+	if (args->slot >= n)
 		return error_set(err, ERROR_INTERNAL,
-		    "slot %u or row %u is not on the board", args->slot,
-		    args->row);
+		    "slot %u is not on the board", args->slot);
 	w->score = (args->role == ROLE_AUTH ? w->board.auth :
 					      w->board.policy) +
 	    args->slot;
