@@ -81,8 +81,12 @@ stop_oldest(struct master *m)
 			oldest = g;
 			n++;
 		}
-	if (n > MAX_GENERATIONS)
-		generation_stop(oldest);
+	if (n <= MAX_GENERATIONS)
+		return;
+	log_say(LOG_LEVEL_WARNING, "reload",
+	    "generation %u is ended before its time: no more than %d drain at "
+	    "once", oldest->number, MAX_GENERATIONS - 1);
+	generation_stop(oldest);
 }
 
 void
