@@ -298,8 +298,6 @@ on_step_reply(struct relay *r, struct smtp_reply *reply)
 static void
 on_early_reply(struct relay *r, struct smtp_reply *reply)
 {
-	bool was_blocked = r->conn->blocked;
-
 	if (reply->code < 400) {
 		stray(r, reply);
 		return;
@@ -314,8 +312,7 @@ on_early_reply(struct relay *r, struct smtp_reply *reply)
 		return;
 	}
 	enter(r, TXN_REFUSED);
-	if (was_blocked)
-		r->cb->on_room(r->owner);
+	r->cb->on_room(r->owner);
 }
 
 static void

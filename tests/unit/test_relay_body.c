@@ -253,9 +253,9 @@ struct early {
 };
 
 static const struct early earlies[] = {
-	{ "552 5.3.4 too large", ACCEPTED " DOT 552" },
-	{ "451 4.3.0 disk full", ACCEPTED " DOT 451" },
-	{ "421 4.3.2 going down", ACCEPTED " DOT 451!" },
+	{ "552 5.3.4 too large", ACCEPTED " room DOT 552" },
+	{ "451 4.3.0 disk full", ACCEPTED " room DOT 451" },
+	{ "421 4.3.2 going down", ACCEPTED " room DOT 451!" },
 	{ "250 2.0.0 so soon", ACCEPTED " broken" },
 	{ "354 go on", ACCEPTED " broken" },
 };
@@ -276,7 +276,7 @@ test_early_refusal_is_the_answer(void **state)
 		relay_body(o.relay, "hello\r\n", 7);
 		rig_run(r, &yes);
 		if (!o.is_over) {
-			assert_string_equal(o.said, ACCEPTED);
+			assert_string_equal(o.said, ACCEPTED " room");
 			relay_body(o.relay, "more\r\n", 6);
 			assert_true(relay_has_room(o.relay));
 			relay_dot(o.relay);
@@ -302,6 +302,27 @@ test_early_refusal_of_a_full_queue_makes_room(void **state)
 	fake_say(&r->fake, "552 too large\r\n");
 	while (strcmp(o.said, ACCEPTED " room") != 0)
 		rig_turn(r);
+	relay_dot(o.relay);
+	rig_run(r, &o.is_over);
+	rig_expect(r, &o, ACCEPTED " room DOT 552");
+}
+
+/* The same when the refusal and the end of the connection come at once: the
+ * write fails before the last words are read. */
+static void
+test_last_words_to_a_full_queue_make_room(void **state)
+{
+	static const char *const script[] = { GO, "stall", NULL };
+	char *body = make_body(BIG);
+	struct rig *r = *state;
+	struct owner o = { 0 };
+
+	begin(r, &o, script);
+	fill(r, &o, body, BIG);
+	free(body);
+	fake_hang_up(&r->fake, "552 too large\r\n");
+	rig_wait(r, 20);
+	assert_string_equal(o.said, ACCEPTED " room");
 	relay_dot(o.relay);
 	rig_run(r, &o.is_over);
 	rig_expect(r, &o, ACCEPTED " room DOT 552");
@@ -421,6 +442,7 @@ main(void)
 		TEST(test_dot_that_was_never_tried_is_lost_over_tls),
 		TEST(test_early_refusal_is_the_answer),
 		TEST(test_early_refusal_of_a_full_queue_makes_room),
+		TEST(test_last_words_to_a_full_queue_make_room),
 		TEST(test_refusal_while_the_dot_waits_is_the_answer),
 		TEST(test_yes_while_the_dot_waits_is_not_believed),
 		TEST(test_dot_whose_write_fails_is_unknown),
