@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import faults
 import harness
 from harness import Section, plugin_dir, wait_until
 from sink import checked_sink
@@ -21,17 +22,7 @@ from sink import checked_sink
 HANG_S = 1.6
 AT_ONCE_S = 0.3  # the machine may be busy
 BODY = b"Subject: test\r\n\r\ntext\r\n"
-QUOTA = {"store": {"plugin": "store_memory"},
-         "policy": [Section("quota", plugin="policy_rate",
-                            limit=[Section("hourly", messages=1000000,
-                                           per="1h")])]}
-
-
-def fault(kind, stage="mail", **more):
-    """A policy that does wrong at a stage, for senders of its own name."""
-    name = f"{kind}-{stage}"
-    return Section(name, plugin="fault_policy", fault=kind, stage=stage,
-                   when=name, **more)
+QUOTA = {"store": faults.STORE, "policy": [faults.QUOTA]}
 
 
 def processes(portero, role):
@@ -120,8 +111,8 @@ CASES = [("crash", "mail"), ("crash", "rcpt"), ("crash", "data"),
          ("crash", "end"), ("sleep", "mail"), ("sleep", "end"),
          ("spin", "data"), ("wait", "rcpt"), ("nonsense", "mail"),
          ("nonsense", "end"), ("none", "rcpt"), ("none", "data")]
-SPOILT = [fault(kind, stage) for kind, stage in CASES] + \
-    [fault("crash", "outcome"), fault("sleep", "outcome")]
+SPOILT = [faults.policy(kind, stage) for kind, stage in CASES] + \
+    [faults.policy("crash", "outcome"), faults.policy("sleep", "outcome")]
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +126,7 @@ def faulty(faulty_sink):
     """With a policy for every fault, behind one that counts."""
     with harness.running(
             faulty_sink, policy_workers=4, policy_timeout="1s",
-            store=QUOTA["store"], policy=QUOTA["policy"] + SPOILT) as portero:
+            store=faults.STORE, policy=[faults.QUOTA] + SPOILT) as portero:
         portero.may_crash = True
         yield portero
 
@@ -241,7 +232,7 @@ def test_others_are_served_while_policies_hang(faulty):
 def test_more_hangs_than_workers(start):
     """Questions that wait too long in the queue are answered in time, too."""
     portero = start(policy_workers=2, policy_timeout="1s",
-                    policy=[fault("sleep")])
+                    policy=[faults.policy("sleep")])
     portero.may_crash = True
 
     def hang():
@@ -258,31 +249,11 @@ def test_more_hangs_than_workers(start):
 
 # ---- auth ----
 
-def fault_auth(kind):
-    return Section(f"{kind}-auth", plugin="fault_auth", fault=kind,
-                   when=f"{kind}-auth")
-
-
 @pytest.fixture(scope="module")
-def users_file():
-    """Of the auth role alone, so that root itself may not read it."""
-    folder = harness.temporary_folder()
-    path = folder / "users"
-    path.write_text("".join(f"{user}:{harness.password_hash(password)}\n"
-                            for user, password in harness.USERS.items()))
-    path.chmod(0o600)
-    if harness.IS_ROOT:
-        shutil.chown(path, harness.user_options()["user_auth"])
-    yield path
-    shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="module")
-def faulty_auth(faulty_sink, users_file):
-    with harness.running(
+def faulty_auth(faulty_sink):
+    with faults.people(harness.USERS) as people, harness.running(
             faulty_sink, auth_workers=3, auth_timeout="1s",
-            auth=[fault_auth(kind) for kind in KINDS] +
-            [Section("people", plugin="auth_file", file=str(users_file))],
+            auth=[faults.auth(kind) for kind in KINDS] + [people],
             **QUOTA) as portero:
         portero.may_crash = True
         yield portero
@@ -349,7 +320,7 @@ def test_limits_are_checked_while_the_directory_hangs(faulty_auth):
 
 def test_monitors_never_stop_a_message(start, sink):
     portero = start(policy_workers=4, policy_timeout="1s", policy=[
-        fault(kind, stage, mode="monitor") for kind, stage in CASES])
+        faults.policy(kind, stage, mode="monitor") for kind, stage in CASES])
     portero.may_crash = True
     growth = Growth(portero)
     with portero.login() as client:
@@ -369,7 +340,7 @@ def test_monitors_never_stop_a_message(start, sink):
 
 def test_a_monitor_that_always_crashes(start, sink):
     """Message after message, faster than workers can be replaced."""
-    portero = start(policy_workers=2, policy=[fault("crash", mode="monitor")])
+    portero = start(policy_workers=2, policy=[faults.policy("crash", mode="monitor")])
     portero.may_crash = True
     with portero.login() as client:
         for _ in range(20):
