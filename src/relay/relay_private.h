@@ -158,6 +158,7 @@ void relay_pool_went_away(struct relay_pool *p, const char *detail);
 void relay_pool_came_back(struct relay_pool *p);
 
 enum relay_state {
+	TXN_ADJOURNED, /* lost between two steps; sought anew at the next */
 	TXN_SEEKING, /* no connection yet */
 	TXN_STEPS,   /* MAIL to the answer to DATA */
 	TXN_BODY,    /* 354 has come */

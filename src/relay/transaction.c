@@ -4,7 +4,8 @@
  *
  * One transaction: steps in, answers out in the same order, on one connection
  * or, when that is lost before the answer to DATA, on a second one to which
- * what was accepted is said again.
+ * what was accepted is said again. Lost between two steps, the second one is
+ * sought at the next step: an upstream that restarts needs its time.
  *
  * It owns the steps (until 354) and borrows the connection from the pool. What
  * always holds:
@@ -30,8 +31,9 @@ static void
 enter(struct relay *r, enum relay_state to)
 {
 	static const unsigned may[] = {
+		[TXN_ADJOURNED] = TO(TXN_SEEKING),
 		[TXN_SEEKING] = TO(TXN_STEPS) | TO(TXN_FAILED),
-		[TXN_STEPS] = TO(TXN_SEEKING) | TO(TXN_BODY) | TO(TXN_DONE) |
+		[TXN_STEPS] = TO(TXN_ADJOURNED) | TO(TXN_BODY) | TO(TXN_DONE) |
 		              TO(TXN_FAILED),
 		[TXN_BODY] = TO(TXN_DOT) | TO(TXN_REFUSED) | TO(TXN_FAILED),
 		[TXN_DOT] = TO(TXN_DONE) | TO(TXN_FAILED),
@@ -68,10 +70,18 @@ relay_fail(struct relay *r, enum relay_failure why, const char *detail)
 	event_active(&r->later, EV_TIMEOUT, 1);
 }
 
+static void
+seek_anew(struct relay *r)
+{
+	enter(r, TXN_SEEKING);
+	relay_dial_start(r);
+}
+
 /* Says what was accepted, and what nobody answered, to another connection. */
 static void
 replay(struct relay *r)
 {
+	bool is_awaited = r->nanswered < r->nitems;
 	uint32_t i, n = 0;
 
 	for (i = 0; i < r->nitems; i++)
@@ -81,8 +91,9 @@ replay(struct relay *r)
 	r->nsent = r->nanswered = 0;
 	r->replayed = true;
 	r->reused = false;
-	enter(r, TXN_SEEKING);
-	relay_dial_start(r);
+	enter(r, TXN_ADJOURNED);
+	if (is_awaited)
+		seek_anew(r);
 }
 
 static enum relay_failure
@@ -461,6 +472,8 @@ add_step(struct relay *r, enum relay_step step, struct str path)
 	buf_append_str(&r->paths, path);
 	if (r->state == TXN_STEPS)
 		say_steps(r);
+	else if (r->state == TXN_ADJOURNED)
+		seek_anew(r);
 }
 
 void

@@ -168,6 +168,20 @@ def test_cut_after_the_dot_is_unknown_and_logged(start, sink):
     portero.process.wait(10)
 
 
+# ---- the upstream restarts ----
+
+def test_upstream_that_restarts_between_commands_goes_unnoticed(start, sink):
+    portero = start()
+    with portero.login() as client:
+        client.expect(250, MAIL)
+        sink.down()
+        time.sleep(0.3)
+        sink.up()
+        client.expect(250, RCPT)
+        assert client.data(TEXT + b".\r\n").code == 250
+    assert not portero.events("upstream", result="away")
+
+
 # ---- octets behind DATA ----
 
 @pytest.mark.parametrize("line", ["DATA now", "DATA"])

@@ -172,9 +172,10 @@ test_loss_between_steps_is_repaired_before_the_next(void **state)
 	fake_script(&r->fake, 0, second);
 	rig_start(r);
 	owner_begin(&o, r, 0, false);
-	while (fake_accepted(&r->fake) < 2)
-		rig_turn(r);
+	rig_wait(r, 20);
 	assert_string_equal(o.said, "MAIL 250");
+	/* not before it is needed: the upstream may be restarting */
+	assert_int_equal(fake_accepted(&r->fake), 1);
 	relay_rcpt(o.relay, &rcpt);
 	while (strstr(o.said, "RCPT") == NULL)
 		rig_turn(r);
