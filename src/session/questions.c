@@ -120,6 +120,8 @@ on_answers(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	for (int i = 0; i < ANSWERS_PER_TURN; i++) {
 		n = recv(fd, buffer, RECORD_MAX, MSG_DONTWAIT);
+		if (n == 0) /* master and pool have gone, and so shall we */
+			event_del(p->readable);
 		if (n <= 0)
 			return;
 		answer_take(p, buffer, (size_t)n);

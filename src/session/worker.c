@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,6 +54,8 @@ struct worker_loop {
 	struct session_worker w;
 	struct listener_event *listeners;
 	size_t nlisteners;
+	size_t max_sessions; /* what is left of the descriptors is upstream's */
+	bool is_full;        /* which has been logged */
 	struct event *lifeline, *tick, *accept_pause;
 	int64_t now_ms;        /* of this turn */
 	int64_t drain_until_ms; /* while draining */
@@ -106,14 +109,18 @@ worker_person_tag(struct session_worker *w, const char *id, char to[17])
 /* ---- accepting --------------------------------------------------------- */
 
 static void
-accept_pause(struct worker_loop *loop)
+accept_pause(struct worker_loop *loop, int error)
 {
 	const struct timeval tv = { .tv_usec = ACCEPT_PAUSE_MS * 1000 };
 
 	for (size_t i = 0; i < loop->nlisteners; i++)
 		event_del(loop->listeners[i].event);
 	evtimer_add(loop->accept_pause, &tv);
-	log_say(LOG_LEVEL_WARNING, "accept", "paused: %s", strerror(errno));
+	if (!loop->is_full)
+		log_say(LOG_LEVEL_WARNING, "accept",
+		    "new clients wait, with %zu sessions: %s",
+		    loop->w.nsessions, strerror(error));
+	loop->is_full = true;
 }
 
 static void
@@ -140,13 +147,19 @@ on_accept(evutil_socket_t listen_fd, short what, void *arg)
 
 	(void)what;
 	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+		if (loop->w.nsessions >= loop->max_sessions) {
+			accept_pause(loop, EMFILE);
+			return;
+		}
 		len = sizeof peer;
 		fd = accept4(listen_fd, (struct sockaddr *)&peer, &len,
 		    SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd == -1) {
 			if (errno == EMFILE || errno == ENFILE ||
 			    errno == ENOMEM || errno == ENOBUFS)
-				accept_pause(loop);
+				accept_pause(loop, errno);
+			else
+				loop->is_full = false;
 			return;
 		}
 		session_open(l->worker, fd, l->listen, (struct sockaddr *)&peer);
@@ -433,6 +446,18 @@ loop_open(struct worker_loop *loop, struct ssl_ctx_st *relay_tls)
 	listeners_open(loop);
 }
 
+/* A client at work needs a second descriptor, for the upstream: not all of
+ * them may go to those who only came. */
+static size_t
+session_limit(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == -1 || r.rlim_cur == RLIM_INFINITY)
+		return SIZE_MAX;
+	return (size_t)r.rlim_cur / 4 * 3;
+}
+
 /* Everything that must be fetched while files are still within reach. */
 static void
 warm_up(struct session_worker *w)
@@ -457,6 +482,7 @@ worker_prepare(struct worker_loop *loop, const struct role_args *args)
 	uint32_t bits = 0;
 
 	w->args = *args;
+	loop->max_sessions = session_limit();
 	config_take(w);
 	log_open(ROLE_FD_LOG, log_kind(w->config),
 	    (enum log_level)w->config->log_level, "portero-session");

@@ -3,9 +3,12 @@
 """Sessions at their edges: answers that come too late, clients that do not
 read or do not stop, ends in the midst of something."""
 import base64
+import contextlib
 import os
 import re
+import resource
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -168,7 +171,42 @@ def test_cut_after_the_dot_is_unknown_and_logged(start, sink):
     portero.process.wait(10)
 
 
-# ---- the upstream restarts ----
+# ---- descriptors ----
+
+@pytest.mark.skipif(not IS_ROOT, reason="lowers a limit for good")
+def test_idle_clients_leave_descriptors_for_the_upstream(start, sink):
+    portero = start(session_workers=1)
+    resource.prlimit(portero.process.pid, resource.RLIMIT_NOFILE, (120, 120))
+    assert portero.ctl("reload").returncode == 0
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(portero.login())
+        crowd = [stack.enter_context(socket.create_connection(
+            ("127.0.0.1", portero.ports["submission"]))) for _ in range(130)]
+        portero.wait_event("accept")
+        assert first.send_message().code == 250
+        time.sleep(0.5)
+        assert len(portero.events("accept")) == 1
+        for one in crowd:
+            one.close()
+        with portero.login("luis", "pa55word") as client:
+            assert client.send_message(sender="luis@example.org").code == 250
+
+
+# ---- the upstream ----
+
+def test_body_of_a_lost_upstream_is_lost_however_the_client_ends(start, sink):
+    portero = start()
+    sink.on("body", upstream.close())
+    with portero.login() as client:
+        client.expect(250, MAIL)
+        client.expect(250, RCPT)
+        client.expect(354, "DATA")
+        client.send(TEXT)
+        wait_until(lambda: portero.status()["counters"]["upstream_failed"])
+        client.close()
+    message = portero.wait_event("message")
+    assert message["outcome"] == "lost"
+
 
 def test_upstream_that_restarts_between_commands_goes_unnoticed(start, sink):
     portero = start()
