@@ -71,11 +71,11 @@ refusal_text(const struct transaction *tx, char *to, size_t size)
 	}
 }
 
-static enum portero_outcome
+enum portero_outcome
 refusal_outcome(const struct transaction *tx)
 {
-	return tx->refusal_kept.code == 0 && !tx->refused_for_size &&
-		tx->refusal == REPLY_UPSTREAM_LOST
+	return tx->refusal == REPLY_UPSTREAM_LOST ||
+		tx->refusal == REPLY_UPSTREAM_BROKEN
 	    ? PORTERO_LOST
 	    : PORTERO_REFUSED;
 }

@@ -63,7 +63,7 @@ transaction_end(struct session *s)
 }
 
 static bool
-helo_take(struct session *s, struct str args, bool esmtp)
+helo_take(struct session *s, struct str args)
 {
 	if (!smtp_helo_is_valid(args)) {
 		reply_error(s, REPLY_BAD_HELO);
@@ -71,7 +71,6 @@ helo_take(struct session *s, struct str args, bool esmtp)
 	}
 	/* RFC 5321 4.1.4: a later EHLO ends a transaction as RSET does. */
 	transaction_end(s);
-	s->esmtp = esmtp;
 	session_enter(s, SMTP_READY);
 	return true;
 }
@@ -82,7 +81,7 @@ cmd_ehlo(struct session *s, struct str args)
 	struct session_worker *w = s->worker;
 	struct buf *out = &s->io.out;
 
-	if (!helo_take(s, args, true))
+	if (!helo_take(s, args))
 		return;
 	buf_appendf(out, "250-%s\r\n250-PIPELINING\r\n", w->config->hostname);
 	buf_appendf(out, "250-SIZE %lld\r\n",
@@ -100,7 +99,7 @@ cmd_ehlo(struct session *s, struct str args)
 static void
 cmd_helo(struct session *s, struct str args)
 {
-	if (!helo_take(s, args, false))
+	if (!helo_take(s, args))
 		return;
 	buf_appendf(&s->io.out, "250 %s\r\n", s->worker->config->hostname);
 	session_touch(s);
@@ -117,7 +116,6 @@ cmd_starttls(struct session *s, struct str args)
 	}
 	reply(s, REPLY_START_TLS);
 	session_enter(s, SMTP_GREETED);
-	s->esmtp = false;
 	s->wait = WAIT_TLS;
 }
 

@@ -63,9 +63,8 @@ struct session {
 	struct buf in;            /* input not yet looked at */
 	char sid[ID_SESSION_LEN + 1];
 	uint8_t state, wait;
-	bool esmtp;               /* EHLO, not HELO */
 	uint8_t nfailed_logins, nerrors;
-	uint16_t ntransactions, nmessages;
+	uint32_t ntransactions, nmessages;
 	const char *ended;        /* word for the log; static */
 
 	struct smtp_sasl *sasl;

@@ -215,7 +215,7 @@ transaction_leave(struct transaction **txp)
 		return;
 	}
 	transaction_finish(tx,
-	    tx->is_refused ? PORTERO_REFUSED : PORTERO_LOST, "aborted");
+	    tx->is_refused ? refusal_outcome(tx) : PORTERO_LOST, "aborted");
 }
 
 void

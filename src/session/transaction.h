@@ -105,6 +105,8 @@ void body_start(struct transaction *tx);
 void body_failed(struct transaction *tx, enum relay_failure why);
 void body_final_reply(struct transaction *tx, const struct smtp_reply *reply,
     bool accepted, bool alert);
+/* Of a transaction with is_refused: by us, or lost with the upstream? */
+enum portero_outcome refusal_outcome(const struct transaction *tx);
 enum reply_name failure_reply(enum relay_failure why);
 extern const struct relay_callbacks group_callbacks; /* until the 354 */
 
