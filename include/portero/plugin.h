@@ -117,7 +117,8 @@ portero_reply_set(struct portero_reply *reply, int code, const char *enhanced,
 enum portero_option_type {
 	PORTERO_OPT_STRING = 1,
 	PORTERO_OPT_FILE,     /* path of a file that must be readable */
-	PORTERO_OPT_SECRET,   /* path of a file that only the owning role reads */
+	PORTERO_OPT_SECRET,   /* path of a private file, whose content open() gets;
+			       * its name ends in _file, it has no preset */
 	PORTERO_OPT_BOOL,     /* yes/no */
 	PORTERO_OPT_INT,
 	PORTERO_OPT_SIZE,     /* bytes: 25M */

@@ -52,6 +52,8 @@ open_checked(const char *path, struct error *err)
 		    "%s holds a secret but its mode %04o is open to others; "
 		    "chmod o-rw",
 		    path, (unsigned)st.st_mode & 07777);
+	else if (st.st_size == 0)
+		error_set(err, ERROR_PERMANENT, "%s is empty", path);
 	else
 		return fd;
 	close(fd);
@@ -76,6 +78,17 @@ read_all(int fd, char *to, size_t size)
 		len += (size_t)n;
 	}
 	return (ssize_t)len;
+}
+
+int
+secret_check_file(const char *path, struct error *err)
+{
+	int fd = open_checked(path, err);
+
+	if (fd == -1)
+		return -1;
+	close(fd);
+	return 0;
 }
 
 struct secret *

@@ -20,6 +20,8 @@ struct secret *secret_new(const void *data, size_t len);
 /* Reads a file of at most SECRET_MAX bytes, without the final newline. The
  * file must not be readable or writable by others. NULL: reason in err. */
 struct secret *secret_from_file(const char *path, struct error *err);
+/* The same without looking at the content. -1: reason in err. */
+int secret_check_file(const char *path, struct error *err);
 struct str secret_str(const struct secret *s);
 void secret_free(struct secret **s);
 

@@ -150,6 +150,10 @@ void config_free(struct config **c);
  * expired, the key not open to others), files that options name, users. For
  * the check role, before it drops its rights. */
 void config_check_files(const struct config *c, struct config_messages *m);
+/* Then, with the plugins' options in c, the secrets among the files that were
+ * looked at in `seen`, which comes from the same text. */
+void config_check_secrets(const struct config *seen, const struct config *c,
+    struct config_messages *m);
 /* For a reload: warns of each option that differs and that the running
  * server keeps as it is until a restart. Returns how many. */
 size_t config_needs_restart(const struct config *old, const struct config *new,

@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mem.h"
+#include "base/secret.h"
 #include "config/module.h"
 #include "config/section.h"
 
@@ -178,56 +180,76 @@ is_closed_to_root(const char *path)
 }
 
 static void
-check_file(const char *path, bool secret, struct config_position at,
-    struct config_messages *m)
+check_file(
+    const char *path, struct config_position at, struct config_messages *m)
 {
-	FILE *f = open_file(path, secret, at, m);
+	FILE *f = open_file(path, false, at, m);
 
 	if (f != NULL)
 		fclose(f);
 }
 
+/* Whose options nobody knows yet. What ends with _file may turn out to be a
+ * secret, which the host reads as root. */
 static void
-check_section(const struct portero_conf *s, struct config_messages *m)
+check_module(const struct config_module *module, struct config_messages *m)
+{
+	struct error err;
+
+	for (size_t k = 0; k < module->nfiles; k++) {
+		struct module_file *file = &module->files[k];
+
+		if (!is_closed_to_root(file->path))
+			check_file(file->path, file->at, m);
+		if (file->has_suffix &&
+		    secret_check_file(file->path, &err) == -1)
+			file->fault = xstrdup(err.text);
+	}
+}
+
+static const struct module_file *
+find_file(const struct config_module *module, const char *path)
+{
+	for (size_t k = 0; k < module->nfiles; k++)
+		if (module->files[k].has_suffix &&
+		    strcmp(module->files[k].path, path) == 0)
+			return &module->files[k];
+	return NULL;
+}
+
+static void
+check_secrets(const struct config_module *module, const struct portero_conf *s,
+    struct config_messages *m)
 {
 	for (size_t i = 0; i < s->nslots; i++) {
 		const struct slot *slot = &s->slots[i];
-		bool secret = slot->option->type == PORTERO_OPT_SECRET;
+		const struct module_file *file;
 
-		if (slot->nitems > 0 &&
-		    (secret ||
-			(slot->option->type == PORTERO_OPT_FILE &&
-			    !is_closed_to_root(slot->items[0]))))
-			check_file(slot->items[0], secret, slot->at, m);
 		for (size_t k = 0; k < slot->nsections; k++)
-			check_section(slot->sections[k], m);
+			check_secrets(module, slot->sections[k], m);
+		if (slot->option->type != PORTERO_OPT_SECRET ||
+		    slot->nitems == 0)
+			continue;
+		file = find_file(module, slot->items[0]);
+		if (file == NULL)
+			config_error(m, slot->at,
+			    "plugin %s: %s is a secret, so its name must end "
+			    "with _file, and it cannot have a default",
+			    module->plugin, slot->option->name);
+		else if (file->fault != NULL)
+			config_error(m, slot->at, "%s", file->fault);
 	}
 }
 
-/* Without the plugin's table. What ends with _file may be a secret, which the
- * host reads as root. */
-static void
-check_unseen(const struct config_module *module, struct config_messages *m)
+void
+config_check_secrets(const struct config *seen, const struct config *c,
+    struct config_messages *m)
 {
-	for (size_t k = 0; k < module->nfiles; k++) {
-		const struct module_file *file = &module->files[k];
-
-		if (file->has_suffix || !is_closed_to_root(file->path))
-			check_file(file->path, false, file->at, m);
-	}
-}
-
-static void
-check_modules(const struct config *c, struct config_messages *m)
-{
-	for (size_t i = 0; i < c->nmodules; i++) {
-		const struct config_module *module = &c->modules[i];
-
-		if (module->options != NULL)
-			check_section(module->options, m);
-		else
-			check_unseen(module, m);
-	}
+	/* both come from one text: modules stand at the same places */
+	for (size_t i = 0; i < c->nmodules && i < seen->nmodules; i++)
+		if (c->modules[i].options != NULL)
+			check_secrets(
+			    &seen->modules[i], c->modules[i].options, m);
 }
 
 /* ---- folders and users ------------------------------------------------- */
@@ -288,7 +310,8 @@ config_check_files(const struct config *c, struct config_messages *m)
 		     k++)
 			check_pair(c, &c->tls[i], k, m);
 	check_authorities(c, m);
-	check_modules(c, m);
+	for (size_t i = 0; i < c->nmodules; i++)
+		check_module(&c->modules[i], m);
 	check_plugin_dir(c, m);
 	check_users(c, m);
 }

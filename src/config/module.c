@@ -238,8 +238,10 @@ modules_free(struct config *c)
 	for (size_t i = 0; i < c->nmodules; i++) {
 		struct config_module *module = &c->modules[i];
 
-		for (size_t k = 0; k < module->nfiles; k++)
+		for (size_t k = 0; k < module->nfiles; k++) {
 			free(module->files[k].path);
+			free(module->files[k].fault);
+		}
 		free(module->files);
 		free(module->title);
 		free(module->plugin);

@@ -15,6 +15,7 @@ struct module_file {
 	char *path; /* owned */
 	struct config_position at;
 	bool has_suffix;
+	char *fault; /* owned: why it cannot be a secret; NULL: it can */
 };
 
 /* Fills c->modules. resolver NULL: their options are left unread. */

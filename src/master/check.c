@@ -238,6 +238,7 @@ look_at_plugins(struct check *k)
 	k->whole = config_load(ROLE_FD_CONFIG, &resolver, k->messages);
 	if (k->whole == NULL || config_errors(k->messages) > 0)
 		return;
+	config_check_secrets(k->core, k->whole, k->messages);
 	plugin_set_check(k->plugins, k->whole, k->messages, bytes);
 	if (config_errors(k->messages) == 0)
 		report_shares(bytes, k->whole->nmodules);

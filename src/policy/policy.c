@@ -456,9 +456,9 @@ start(struct worker *w, struct error *err)
 	    c->log_to == CONFIG_LOG_SYSLOG ? LOG_SYSLOG : LOG_STREAM,
 	    (enum log_level)c->log_level,
 	    args->role == ROLE_AUTH ? "portero-auth" : "portero-policy");
-	w->secrets = secrets_read(c, own_kinds(w), err);
-	if (w->secrets == NULL || give_up_rights(w, err) == -1 ||
-	    host_start(err) == -1 || open_plugins(w, err) == -1)
+	w->secrets = secrets_read(c, own_kinds(w));
+	if (give_up_rights(w, err) == -1 || host_start(err) == -1 ||
+	    open_plugins(w, err) == -1)
 		return -1;
 	build(w);
 	return queue_open(args->role == ROLE_AUTH ? ROLE_FD_AUTH_QUEUE :

@@ -14,53 +14,45 @@
 struct secrets {
 	struct entry {
 		char *path;
-		struct secret *content;
+		struct secret *content; /* NULL: it cannot be a secret */
+		struct error why;
 	} *entries;
 	size_t n;
-	struct error *err; /* borrowed while reading */
-	bool failed;
 };
 
-static const struct secret *
+static const struct entry *
 find(const struct secrets *s, const char *path)
 {
 	for (size_t i = 0; i < s->n; i++)
 		if (strcmp(s->entries[i].path, path) == 0)
-			return s->entries[i].content;
+			return &s->entries[i];
 	return NULL;
 }
 
+/* What is no secret is not private, or long: that matters only to secrets. */
 static void
 read_one(void *arg, const char *path)
 {
 	struct secrets *s = arg;
-	struct secret *content;
+	struct entry *e;
 
-	if (s->failed || find(s, path) != NULL)
+	if (find(s, path) != NULL)
 		return;
-	content = secret_from_file(path, s->err);
-	if (content == NULL) {
-		s->failed = true;
-		return;
-	}
 	s->entries = xrealloc(s->entries, (s->n + 1) * sizeof *s->entries);
-	s->entries[s->n].path = xstrdup(path);
-	s->entries[s->n++].content = content;
+	e = &s->entries[s->n++];
+	e->path = xstrdup(path);
+	e->content = secret_from_file(path, &e->why);
 }
 
 struct secrets *
-secrets_read(const struct config *c, unsigned kinds, struct error *err)
+secrets_read(const struct config *c, unsigned kinds)
 {
 	struct secrets *s = xcalloc(1, sizeof *s);
 
-	s->err = err;
 	for (int kind = CONFIG_AUTH; kind <= CONFIG_POLICY; kind++)
 		if ((kinds & PLUGIN_KIND(kind)) != 0)
 			config_each_file(c, (enum config_module_kind)kind,
 			    read_one, s);
-	s->err = NULL;
-	if (s->failed)
-		secrets_free(&s);
 	return s;
 }
 
@@ -83,16 +75,19 @@ put_one(const struct secrets *s, struct portero_conf *conf, const char *name,
     struct error *err)
 {
 	const char *path = config_get_string(conf, name);
-	const struct secret *content;
+	const struct entry *e;
 
 	if (path == NULL)
 		return 0;
-	content = find(s, path);
-	if (content == NULL)
+	e = find(s, path);
+	if (e == NULL)
 		return error_set(err, ERROR_PERMANENT,
-		    "option %s is a secret, so its name must end with _file",
+		    "the secret of option %s was not read: its name must end "
+		    "with _file, and it cannot have a default",
 		    name);
-	config_set_secret(conf, name, secret_str(content));
+	if (e->content == NULL)
+		return error_set(err, e->why.kind, "%s", e->why.text);
+	config_set_secret(conf, name, secret_str(e->content));
 	return 0;
 }
 

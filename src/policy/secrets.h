@@ -13,9 +13,9 @@
 
 struct secrets;
 
-/* Reads the `*_file` options of the modules of these kinds (PLUGIN_KIND). */
-struct secrets *secrets_read(const struct config *c, unsigned kinds,
-    struct error *err);
+/* Reads the `*_file` options of the modules of these kinds (PLUGIN_KIND); one
+ * that turns out to be a secret and could not be read as such fails later. */
+struct secrets *secrets_read(const struct config *c, unsigned kinds);
 void secrets_free(struct secrets **s);
 /* Puts them into every option of type PORTERO_OPT_SECRET of the section. */
 int secrets_put(const struct secrets *s, struct portero_conf *conf,

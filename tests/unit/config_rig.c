@@ -34,6 +34,7 @@ static const struct portero_option file_options[] = {
 };
 static const struct portero_option secret_options[] = {
 	{ "password_file", PORTERO_OPT_SECRET, .help = "Password." },
+	{ "ca_file", PORTERO_OPT_FILE, .help = "Authorities." },
 	{ "uri", PORTERO_OPT_LIST, "{\"ldap://a\", \"ldap://b\"}",
 	  .help = "Servers." },
 	{ .name = NULL }

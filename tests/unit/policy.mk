@@ -7,7 +7,8 @@ policy_tests = \
 	tests/unit/test_queue \
 	tests/unit/test_worker \
 	tests/unit/test_auth_file \
-	tests/unit/test_policy_size
+	tests/unit/test_policy_size \
+	tests/unit/test_policy_secrets
 check_PROGRAMS += $(policy_tests)
 TESTS += $(policy_tests)
 policy_test_libs = libportero.a $(CMOCKA_LIBS) $(CORE_LIBS)
@@ -40,3 +41,6 @@ tests_unit_test_policy_size_SOURCES = tests/unit/test_policy_size.c \
 	plugins/policy_size/policy_size.c
 tests_unit_test_policy_size_CFLAGS = $(AM_CFLAGS)
 tests_unit_test_policy_size_LDADD = $(policy_test_libs)
+tests_unit_test_policy_secrets_SOURCES = tests/unit/test_policy_secrets.c \
+	tests/unit/config_rig.c tests/unit/config_rig.h
+tests_unit_test_policy_secrets_LDADD = $(policy_test_libs)

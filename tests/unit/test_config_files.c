@@ -140,6 +140,7 @@ check(const char *hostname, const char *certificate, const char *key,
 	c = config_rig_text(text, &before);
 	assert_string_equal(before, "");
 	config_check_files(c, m);
+	config_check_secrets(c, c, m);
 	config_messages_print(m, &said);
 	buf_append(&said, "", 1);
 	for (const char *p = expected; *p != '\0'; p++)
@@ -228,7 +229,7 @@ test_files_of_modules_are_looked_at(void **state)
 static void
 test_a_file_that_only_the_role_reads_is_taken(void **state)
 {
-	char more[256], expected[256];
+	char more[512], expected[256];
 
 	(void)state;
 	if (geteuid() != 0)
@@ -236,11 +237,12 @@ test_a_file_that_only_the_role_reads_is_taken(void **state)
 	snprintf(more, sizeof more,
 	    "auth \"p\" { plugin = auth_file file = %s }\n"
 	    "policy \"q\" { plugin = unseen file = %s\n key_file = %s }\n"
-	    "policy \"r\" { plugin = unseen file = %s/none }\n",
-	    in("text"), in("text"), in("text"), dir);
+	    "policy \"r\" { plugin = unseen file = %s/none }\n"
+	    "auth \"s\" { plugin = auth_secret password_file = %s }\n",
+	    in("text"), in("text"), in("text"), dir, in("text"));
 	snprintf(expected, sizeof expected,
-	    "x.conf:8: error: cannot read @/text: Permission denied\n"
 	    "x.conf:9: error: cannot read @/none: No such file or directory\n"
+	    "x.conf:10: error: cannot read @/text: Permission denied\n"
 	    "2 errors, 0 warnings\n");
 	assert_int_equal(chmod(dir, 0711), 0);
 	assert_int_equal(chown(in("key"), 65534, 65534), 0);
@@ -261,8 +263,27 @@ test_a_secret_open_to_others_is_refused(void **state)
 	    "password_file = %s }\n",
 	    in("open"));
 	check("smtp.example.org", "good", "key", more,
-	    "x.conf:6: error: anyone may read or write @/open; chmod o= would "
-	    "help\n1 error, 0 warnings\n");
+	    "x.conf:6: error: @/open holds a secret but its mode 0644 is open "
+	    "to others; chmod o-rw\n1 error, 0 warnings\n");
+	snprintf(more, sizeof more,
+	    "auth \"p\" { plugin = auth_secret "
+	    "password_file = %s }\n",
+	    in("text"));
+	check("smtp.example.org", "good", "key", more,
+	    "x.conf:6: error: @/text is empty\n1 error, 0 warnings\n");
+}
+
+static void
+test_other_files_may_be_open_to_others(void **state)
+{
+	char more[256];
+
+	(void)state;
+	snprintf(more, sizeof more,
+	    "auth \"p\" { plugin = auth_secret "
+	    "ca_file = %s password_file = %s }\n",
+	    in("good"), in("key"));
+	check("smtp.example.org", "good", "key", more, "");
 }
 
 static void
@@ -307,6 +328,7 @@ main(void)
 		cmocka_unit_test(test_files_of_modules_are_looked_at),
 		cmocka_unit_test(test_a_file_that_only_the_role_reads_is_taken),
 		cmocka_unit_test(test_a_secret_open_to_others_is_refused),
+		cmocka_unit_test(test_other_files_may_be_open_to_others),
 		cmocka_unit_test(test_users_must_exist_and_have_no_rights),
 	};
 
