@@ -22,6 +22,7 @@
 #include "policy/tally.h"
 
 #define MAX_ROWS 256
+#define TAKES (PORTERO_DATA | PORTERO_END)
 #define ANY_UNIT ((1u << PORTERO_NUNITS) - 1)
 #define RECIPIENTS_ONLY (1u << PORTERO_RECIPIENTS)
 
@@ -487,6 +488,10 @@ chain_judge(struct chain *c, const struct judge_question *q,
 	} else {
 		judge_stages(c, q, a);
 	}
+	/* What monitors take afterwards is settled like the rest. */
+	if (a->verdict == PORTERO_NEXT && c->tally.monitor_scopes != 0 &&
+	    (q->stages & TAKES) != 0)
+		a->taken = true;
 	a->wants = wants(c);
 	a->nsettled = tally_flush(&c->tally);
 }
@@ -513,7 +518,6 @@ ask_monitors(struct chain *c, enum portero_stage stage, size_t recipient)
 static void
 monitor_stages(struct chain *c, const struct judge_question *q)
 {
-	const uint32_t takes = PORTERO_DATA | PORTERO_END;
 	bool stands;
 
 	open_pass(c, true);
@@ -522,7 +526,7 @@ monitor_stages(struct chain *c, const struct judge_question *q)
 	for (uint32_t i = q->first_new;
 	     i < q->nrecipients && (q->stages & PORTERO_RCPT) != 0; i++)
 		ask_monitors(c, PORTERO_RCPT, i);
-	if ((q->stages & takes) == 0)
+	if ((q->stages & TAKES) == 0)
 		return;
 	ask_monitors(c, (q->stages & PORTERO_DATA) != 0 ? PORTERO_DATA :
 							  PORTERO_END, 0);

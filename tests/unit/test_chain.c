@@ -975,6 +975,23 @@ test_monitored_charges_have_books_of_their_own(void **state)
 	    1);
 }
 
+/* They are taken when the answer has gone: the session must know before. */
+static void
+test_what_only_monitors_take_is_to_be_settled(void **state)
+{
+	(void)state;
+	modules[2].mode = CONFIG_MONITOR;
+	build();
+	charge(&second, PORTERO_PERSON, PORTERO_MESSAGES, "hourly", 1, 5);
+	judge(PORTERO_MAIL);
+	assert_false(a.taken);
+	judge(PORTERO_DATA);
+	assert_true(a.taken);
+	first.verdict[PORTERO_DATA] = PORTERO_DENY;
+	judge(PORTERO_DATA);
+	assert_false(a.taken);
+}
+
 static void
 test_a_charge_that_only_counts_never_refuses(void **state)
 {
@@ -1110,6 +1127,7 @@ main(void)
 		TEST(test_a_settle_goes_to_every_scope_in_use),
 		TEST(test_a_monitored_refusal_is_counted_and_ignored),
 		TEST(test_monitored_charges_have_books_of_their_own),
+		TEST(test_what_only_monitors_take_is_to_be_settled),
 		TEST(test_a_charge_that_only_counts_never_refuses),
 		TEST(test_everybody_hears_of_the_outcome_afterwards),
 		TEST(test_the_directory_is_asked_once_if_a_policy_must_know),
