@@ -11,6 +11,8 @@
 
 /* Also takes upstream.hosts apart. */
 void check_config(struct config *c, struct config_messages *m);
+/* What the server makes when it starts; part of config_check_files(). */
+void check_places(const struct config *c, struct config_messages *m);
 /* An IP address, IPv6 with or without brackets. -1: it is none. */
 int check_address(
     const char *text, int port, struct sockaddr_storage *to, socklen_t *len_r);

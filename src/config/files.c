@@ -19,6 +19,7 @@
 
 #include "base/mem.h"
 #include "base/secret.h"
+#include "config/check.h"
 #include "config/module.h"
 #include "config/section.h"
 
@@ -313,5 +314,6 @@ config_check_files(const struct config *c, struct config_messages *m)
 	for (size_t i = 0; i < c->nmodules; i++)
 		check_module(&c->modules[i], m);
 	check_plugin_dir(c, m);
+	check_places(c, m);
 	check_users(c, m);
 }

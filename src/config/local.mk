@@ -11,6 +11,7 @@ libportero_a_SOURCES += \
 	src/config/module.c src/config/module.h \
 	src/config/options.c src/config/options.h \
 	src/config/origin.c src/config/origin.h \
+	src/config/places.c \
 	src/config/prepass.c src/config/prepass.h \
 	src/config/print.c \
 	src/config/scan.c src/config/scan.h \

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -21,11 +23,26 @@
 #define CONTROL_BACKLOG 64
 
 /* Whatever the umask: others must get through. */
+static bool
+make_one(const char *path)
+{
+	return (mkdir(path, 0755) == 0 && chmod(path, 0755) == 0) ||
+	    errno == EEXIST;
+}
+
+/* With the folder it stands in, if need be. */
 static int
 make_folder(const char *path, struct error *err)
 {
-	if ((mkdir(path, 0755) == 0 && chmod(path, 0755) == 0) ||
-	    errno == EEXIST)
+	const char *slash = strrchr(path, '/');
+	char parent[PATH_MAX];
+
+	if (make_one(path))
+		return 0;
+	if (errno == ENOENT && slash != NULL && slash != path &&
+	    str_copy(parent, sizeof(parent),
+		(struct str){ path, (size_t)(slash - path) }) &&
+	    make_one(parent) && make_one(path))
 		return 0;
 	return error_set(err, ERROR_PERMANENT, "cannot make %s: %s", path,
 	    strerror(errno));

@@ -125,16 +125,20 @@ check(const char *hostname, const char *certificate, const char *key,
 	struct config_messages *m = config_messages_new();
 	struct buf said = { 0 }, wanted = { 0 };
 	const char *before;
-	char text[1024];
+	char text[2048], places[256];
 	struct config *c;
 
+	snprintf(places, sizeof places,
+	    "control_socket = %s/c chroot_dir = %s/r state_dir = %s/s", dir,
+	    dir, dir);
 	snprintf(text, sizeof text,
-	    "hostname = %s plugin_dir = %s\n"
+	    "hostname = %s plugin_dir = %s %s\n"
 	    "tls { certificate = \"%s\" key = \"%s\" }\n"
 	    "user = nobody user_auth = nobody user_policy = nobody\n"
 	    "listen \"l\" { port = 465 tls = implicit }\n"
 	    "upstream { hosts = a }\n%s%s",
-	    hostname, dir, in(certificate), in(key), more,
+	    hostname, dir, strstr(more, "state_dir") != NULL ? "" : places,
+	    in(certificate), in(key), more,
 	    strstr(more, "auth ") != NULL ? ""
 					  : "auth \"a\" { plugin = unseen }\n");
 	c = config_rig_text(text, &before);
@@ -287,12 +291,50 @@ test_other_files_may_be_open_to_others(void **state)
 }
 
 static void
+test_what_the_server_makes_must_be_possible(void **state)
+{
+	(void)state;
+	check("smtp.example.org", "good", "key",
+	    "pid_file = /no/such/pid\n"
+	    "control_socket = /no/such/folder/control\n"
+	    "state_dir = /no/state\n"
+	    "log { to = file file = /no/log }\n"
+	    "chroot_dir = /\n",
+	    "x.conf:6: error: pid_file: cannot make /no/such/pid: No such "
+	    "file or directory\n"
+	    "x.conf:7: error: control_socket: cannot make "
+	    "/no/such/folder/control: No such file or directory\n"
+	    "x.conf:8: warning: cannot use state_dir /no/state: No such file "
+	    "or directory; counters will not outlive a restart\n"
+	    "x.conf:9: error: file: cannot make /no/log: No such file or "
+	    "directory\n"
+	    "3 errors, 1 warning\n");
+}
+
+static void
+test_nobody_is_locked_into_a_folder_that_others_write_to(void **state)
+{
+	char more[256];
+
+	(void)state;
+	if (geteuid() != 0)
+		skip(); /* nobody is locked in */
+	snprintf(more, sizeof more,
+	    "control_socket = %s/c state_dir = \"\"\nchroot_dir = /tmp\n",
+	    dir);
+	check("smtp.example.org", "good", "key", more,
+	    "x.conf:7: error: chroot_dir /tmp: others than root may write to "
+	    "it\n1 error, 0 warnings\n");
+}
+
+static void
 test_users_must_exist_and_have_no_rights(void **state)
 {
 	static const char text[] =
 	    "hostname = smtp.example.org\n"
 	    "tls { certificate = %s key = %s }\n"
 	    "user = root user_auth = no-such-user plugin_dir = %s\n"
+	    "control_socket = /c chroot_dir = / state_dir = \"\"\n"
 	    "listen \"l\" { port = 465 tls = implicit }\n"
 	    "upstream { hosts = a } auth \"a\" { plugin = unseen }\n"
 	    "user_policy = nobody group_control = no-such-group\n";
@@ -329,6 +371,9 @@ main(void)
 		cmocka_unit_test(test_a_file_that_only_the_role_reads_is_taken),
 		cmocka_unit_test(test_a_secret_open_to_others_is_refused),
 		cmocka_unit_test(test_other_files_may_be_open_to_others),
+		cmocka_unit_test(test_what_the_server_makes_must_be_possible),
+		cmocka_unit_test(
+		    test_nobody_is_locked_into_a_folder_that_others_write_to),
 		cmocka_unit_test(test_users_must_exist_and_have_no_rights),
 	};
 
