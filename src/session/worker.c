@@ -38,6 +38,7 @@
 
 #define ACCEPTS_PER_TURN 16
 #define ACCEPT_PAUSE_MS 100
+#define OWN_FDS 8 /* of the event loop and the like, beside those given */
 #define TICK_S 1
 /* Memory is handed back when the crowd has gone, not after every client. */
 #define TRIM_EVERY_MS 30000
@@ -449,13 +450,14 @@ loop_open(struct worker_loop *loop, struct ssl_ctx_st *relay_tls)
 /* A client at work needs a second descriptor, for the upstream: not all of
  * them may go to those who only came. */
 static size_t
-session_limit(void)
+session_limit(const struct role_args *args)
 {
+	const size_t own = ROLE_FD_FIRST + args->nlisteners + OWN_FDS;
 	struct rlimit r;
 
 	if (getrlimit(RLIMIT_NOFILE, &r) == -1 || r.rlim_cur == RLIM_INFINITY)
 		return SIZE_MAX;
-	return (size_t)r.rlim_cur / 4 * 3;
+	return r.rlim_cur > own + 4 ? (r.rlim_cur - own) / 4 * 3 : 1;
 }
 
 /* Everything that must be fetched while files are still within reach. */
@@ -482,7 +484,7 @@ worker_prepare(struct worker_loop *loop, const struct role_args *args)
 	uint32_t bits = 0;
 
 	w->args = *args;
-	loop->max_sessions = session_limit();
+	loop->max_sessions = session_limit(args);
 	config_take(w);
 	log_open(ROLE_FD_LOG, log_kind(w->config),
 	    (enum log_level)w->config->log_level, "portero-session");
