@@ -19,6 +19,8 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "base/openssl.h"
+
 static const char *
 verified_name(const struct config_upstream *u)
 {
@@ -52,17 +54,6 @@ system_bundle(void)
 		if (access(places[i], R_OK) == 0)
 			return places[i];
 	return X509_get_default_cert_file();
-}
-
-static const char *
-openssl_error(void)
-{
-	unsigned long code = ERR_peek_error(); /* the first is the cause */
-	const char *text = ERR_reason_error_string(code);
-
-	if (ERR_SYSTEM_ERROR(code))
-		return strerror(ERR_GET_REASON(code));
-	return text != NULL ? text : "unknown error";
 }
 
 static int

@@ -16,6 +16,8 @@
 
 #include <openssl/err.h>
 
+#include "base/openssl.h"
+
 void
 session_io_open(struct session_io *io, struct event_base *base, int fd,
     event_callback_fn cb, void *arg)
@@ -73,7 +75,6 @@ static enum session_io_result
 tls_result(struct session_io *io, int ret)
 {
 	int saved = errno;
-	unsigned long code;
 
 	switch (SSL_get_error(io->ssl, ret)) {
 	case SSL_ERROR_WANT_READ:
@@ -89,9 +90,7 @@ tls_result(struct session_io *io, int ret)
 		snprintf(io->why, sizeof io->why, "%s", strerror(saved));
 		return SESSION_IO_ERROR;
 	default:
-		code = ERR_peek_last_error();
-		snprintf(io->why, sizeof io->why, "%s",
-		    code == 0 ? "TLS error" : ERR_reason_error_string(code));
+		snprintf(io->why, sizeof io->why, "%s", openssl_error());
 		return SESSION_IO_ERROR;
 	}
 }

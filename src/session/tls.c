@@ -14,6 +14,7 @@
 #include <openssl/x509v3.h>
 
 #include "base/mem.h"
+#include "base/openssl.h"
 
 /* Mozilla's server side TLS guidelines, version 5.7. */
 #define INTERMEDIATE_CIPHERS \
@@ -30,10 +31,8 @@ struct tls_server {
 static int
 tls_error(struct error *err, const char *what, const char *path)
 {
-	unsigned long code = ERR_peek_last_error();
-
 	return error_set(err, ERROR_PERMANENT, "tls: %s %s: %s", what, path,
-	    code == 0 ? "failed" : ERR_reason_error_string(code));
+	    openssl_error());
 }
 
 /* Does a certificate of this context carry the name? */
