@@ -24,7 +24,7 @@
 #include "ipc/question.h"
 #include "relay/relay.h"
 
-#define RELOAD_TIMEOUT_MS 120000
+#define RELOAD_TIMEOUT_MS 160000 /* trial, old workers, start */
 #define RELOAD_LATE "no verdict on the new configuration yet; see the log"
 
 /* The incarnation makes it different from those of an earlier process, whose

@@ -13,7 +13,7 @@
 #include "control/porteroctl.h"
 
 #define ANSWER_WAIT_S 15
-#define RELOAD_WAIT_S 125 /* plugins and certificates are tried */
+#define RELOAD_WAIT_S 165 /* plugins are tried, old workers waited for */
 
 static int
 ctl_connect(const char *path, int wait_s, struct error *err)

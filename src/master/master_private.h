@@ -65,6 +65,8 @@ void master_loop(struct master *m);
 /* The newest generation that is at work; NULL before the first one is, and
  * when all close down. */
 struct generation *master_current(const struct master *m);
+/* How many are not closing yet, and the oldest of them. */
+unsigned master_serving(const struct master *m, struct generation **oldest_r);
 /* All its workers are ready. */
 void master_on_ready(struct master *m, struct generation *g);
 /* It does not come up; why is for the operator. It is being stopped. */

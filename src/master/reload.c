@@ -16,6 +16,8 @@
 #include "master/master_private.h"
 #include "master/trial.h"
 
+#define CROWDED_MS 60000 /* for an old generation to end by itself */
+
 static void
 start(struct master *m)
 {
@@ -185,6 +187,28 @@ conclude(struct master *m)
 	trial_free(&t);
 }
 
+/* Is there no room for a generation more, and still time to wait for it? */
+static bool
+is_crowded(struct master *m, int64_t now_ms)
+{
+	struct reload *r = &m->reload;
+	struct generation *oldest;
+
+	if (r->trial->errors > 0 ||
+	    master_serving(m, &oldest) < MAX_GENERATIONS ||
+	    (r->crowded_until_ms != 0 && r->crowded_until_ms <= now_ms)) {
+		r->crowded_until_ms = 0;
+		return false;
+	}
+	if (r->crowded_until_ms == 0) {
+		r->crowded_until_ms = now_ms + CROWDED_MS;
+		log_say(LOG_LEVEL_INFO, "reload",
+		    "waiting for generation %u to finish its messages",
+		    oldest->number);
+	}
+	return true;
+}
+
 void
 reload_tick(struct master *m, int64_t now_ms, int64_t *next_ms)
 {
@@ -195,11 +219,13 @@ reload_tick(struct master *m, int64_t now_ms, int64_t *next_ms)
 	trial_read(t);
 	if (!t->is_over && now_ms >= t->limit_ms)
 		trial_fail(t, "the check of the configuration took too long");
-	if (t->is_over) {
+	if (!t->is_over) {
+		due(next_ms, t->limit_ms);
+	} else if (is_crowded(m, now_ms)) {
+		due(next_ms, m->reload.crowded_until_ms);
+	} else {
 		conclude(m);
 		*next_ms = now_ms;
-	} else {
-		due(next_ms, t->limit_ms);
 	}
 }
 
@@ -216,6 +242,7 @@ reload_cancel(struct master *m)
 	for (i = 0; i < r->later.count; i++)
 		send_verdict(m, &r->later.asker[i], false, why);
 	r->now.count = r->later.count = 0;
+	r->crowded_until_ms = 0;
 	r->next = NULL;
 	r->again = false;
 }

@@ -4,7 +4,9 @@
  *
  * A reload: a trial of the configuration, then a new generation, then the
  * verdict for whoever asked. One at a time; who asks meanwhile gets the
- * verdict of the next.
+ * verdict of the next. When reloads follow each other faster than old
+ * generations finish their messages, the next waits: to end one before its
+ * time would cut its clients off.
  */
 #ifndef MASTER_RELOAD_H
 #define MASTER_RELOAD_H
@@ -38,6 +40,7 @@ struct reload {
 	struct buf notes;        /* warnings of the trial, for the verdict */
 	struct reload_askers now, later;
 	bool again;              /* asked for meanwhile */
+	int64_t crowded_until_ms; /* 0: not waiting for old generations */
 };
 
 /* g: whose control process asked; NULL: a signal did. */
