@@ -3,20 +3,17 @@
 """Sessions at their edges: answers that come too late, clients that do not
 read or do not stop, ends in the midst of something."""
 import base64
-import contextlib
 import os
-import re
-import resource
+import random
 import signal
-import socket
 import time
-from pathlib import Path
 
 import pytest
 
 import sink as upstream
 from client import Closed
-from harness import IS_ROOT, private_memory, wait_until
+from harness import Section, private_memory, wait_until
+from ledger import BODY, in_parallel, limit, quota, wait_settled
 
 MAIL = "MAIL FROM:<ana@example.org>"
 RCPT = "RCPT TO:<bob@example.net>"
@@ -97,56 +94,6 @@ def test_replies_that_nobody_reads_are_bounded(start):
             assert client.reply().code == 214
 
 
-# ---- passwords ----
-
-def holds(pid, secret):
-    """Whether a process has these bytes anywhere in its own memory."""
-    with open(f"/proc/{pid}/mem", "rb", 0) as memory:
-        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-            found = re.match(r"([0-9a-f]+)-([0-9a-f]+) rw", line)
-            if not found or "[v" in line:
-                continue
-            first, last = (int(x, 16) for x in found.groups())
-            if last - first > 1 << 32:
-                continue  # a sanitizer's own
-            while first < last:
-                size = min(last - first, 1 << 22)
-                try:
-                    if secret in os.pread(memory.fileno(), size, first):
-                        return True
-                except OSError:
-                    break
-                first += size - len(secret) if size == 1 << 22 else size
-    return False
-
-
-@pytest.mark.skipif(not IS_ROOT, reason="reads the worker's memory")
-def test_no_password_stays_in_a_session_worker(start):
-    """However the commands were cut and followed by others."""
-    portero = start(session_workers=1, users={"ana": "CANARY-4711-abcdefgh"})
-    worker, = portero.pids("session")
-    login = f"AUTH PLAIN {plain('ana', 'CANARY-4711-abcdefgh')}\r\n".encode()
-    secrets = [b"CANARY-4711", login[20:50]]
-    sent = [
-        [login],
-        [login[:40], login[40:]],
-        [login + b"NOOP\r\n"],
-        [login[:40], login[40:] + b"NOOP\r\n"],
-        [b"NOOP\r\n" + login[:40], login[40:] + b"NOOP\r\nNOOP\r\n"],
-        [b"AUTH PLAIN AGFuYQBmYWxzZQ==\r\n" + login],
-        [b"AUTH PLAIN AGFuYQBmYWxzZQ==\r\n" + login + b"NOOP\r\nNO", b"OP\r\n"],
-    ]
-    for pieces in sent:
-        with portero.secure() as client:
-            for piece in pieces:
-                client.send(piece)
-                time.sleep(0.05)
-            while client.reply().code != 235:
-                pass
-            assert not any(holds(worker, s) for s in secrets), pieces
-    assert not any(holds(worker, s) for s in secrets)
-
-
 # ---- the end of a generation ----
 
 def test_cut_after_the_dot_is_unknown_and_logged(start, sink):
@@ -169,27 +116,6 @@ def test_cut_after_the_dot_is_unknown_and_logged(start, sink):
     for one in (client, other):
         assert len(portero.events("session", s=one.greeting.sid)) == 1
     portero.process.wait(10)
-
-
-# ---- descriptors ----
-
-@pytest.mark.skipif(not IS_ROOT, reason="lowers a limit for good")
-def test_idle_clients_leave_descriptors_for_the_upstream(start, sink):
-    portero = start(session_workers=1)
-    resource.prlimit(portero.process.pid, resource.RLIMIT_NOFILE, (120, 120))
-    assert portero.ctl("reload").returncode == 0
-    with contextlib.ExitStack() as stack:
-        first = stack.enter_context(portero.login())
-        crowd = [stack.enter_context(socket.create_connection(
-            ("127.0.0.1", portero.ports["submission"]))) for _ in range(130)]
-        portero.wait_event("accept")
-        assert first.send_message().code == 250
-        time.sleep(0.5)
-        assert len(portero.events("accept")) == 1
-        for one in crowd:
-            one.close()
-        with portero.login("luis", "pa55word") as client:
-            assert client.send_message(sender="luis@example.org").code == 250
 
 
 # ---- the upstream ----
@@ -233,3 +159,112 @@ def test_what_stands_behind_a_data_without_transaction_is_no_command(
         client.send(line.encode() + b"\r\nRSET\r\n" + TEXT + b".\r\n")
         assert client.reply().code in (501, 503)
         assert client.is_closed()
+
+
+# ---- everything in any order ----
+
+LONG = bool(os.environ.get("PORTERO_LONG"))
+BIG = b"Subject: big\r\n\r\n" + b"x" * 70 + b"\r\n"
+WORDS = [
+    MAIL, MAIL, MAIL + " SIZE=400", MAIL + " SIZE=40000", "MAIL FROM:<>",
+    "MAIL FROM:<broken", RCPT, RCPT, RCPT, "RCPT TO:<refused@example.net>",
+    "RCPT TO:<@>", "DATA", "DATA", "DATA", "DATA now", "RSET", "NOOP", "HELP",
+    "EHLO again.example.test", "HELO h", "EHLO", "VRFY ana", "STARTTLS", "BDAT",
+    "AUTH PLAIN " + plain("ana", "s3cret"), "QUIT",
+]
+LETTER = [MAIL, RCPT, RCPT, "DATA"]
+BODIES = [BODY + b".\r\n"] * 6 + [
+    BODY, b"bare\rCR\r\n.\r\n", b"bare\nLF\r\n.\r\n", BIG * 400 + b".\r\n",
+    BIG * 100 + b".\r\nMAIL FROM:<ana@example.org>\r\n"]
+
+
+def sometimes(chance, share, *actions):
+    def act(connection):
+        if chance.random() < share:
+            return chance.choice(actions)(connection)
+        return upstream.NORMAL
+    return act
+
+
+def bad_days(chance, sink):
+    """An upstream that now and then does anything."""
+    sink.on("rcpt", upstream.reply("550 5.1.1 No such user"), match="refused@")
+    refuse = [upstream.reply("451 4.3.0 Not now"),
+              upstream.reply("550 5.7.1 Never"), upstream.close(),
+              upstream.say_and_close("421 4.3.2 Going down")]
+    for step in ("mail", "rcpt", "data", "rset"):
+        sink.on(step, sometimes(chance, 0.08, *refuse))
+    sink.on("greeting", sometimes(chance, 0.02, upstream.close()))
+    sink.on("body", sometimes(chance, 0.1, upstream.close(reset=True),
+                              upstream.say_and_close("552 5.3.4 Too much")))
+    sink.on("dot", sometimes(chance, 0.3, refuse[0], refuse[1], refuse[3]))
+
+
+def babble(chance, client):
+    """Anything in any order, in any pieces; reads replies or not; and goes
+    in one way or another."""
+    expected = 0
+    words = []
+    for _ in range(chance.randrange(1, 40)):
+        if not words:
+            words = chance.choice([LETTER, LETTER, [chance.choice(WORDS)]])
+        word, *words = words
+        data = word.encode() + b"\r\n"
+        if word.startswith("DATA") and chance.random() < 0.8:
+            while expected and client.reply().code != 354:
+                expected -= 1
+            client.send(data)
+            if client.reply().code != 354:
+                continue
+            data = chance.choice(BODIES)
+        at = chance.randrange(len(data)) if chance.random() < 0.3 else 0
+        for piece in (data[:at], data[at:]):
+            client.send(piece)
+            if at and chance.random() < 0.1:
+                time.sleep(0.01)
+        expected += 1
+        if chance.random() < 0.5:
+            client.reply()
+            expected -= 1
+        if chance.random() < 0.02:
+            chance.choice([client.close, client.abort])()
+            return
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_whatever_is_said_leaves_nothing(start, sink, pipelining):
+    sink.pipelining = pipelining
+    seed = int(os.environ.get("PORTERO_SEED", random.randrange(1 << 30)))
+    print("PORTERO_SEED =", seed)
+    options = quota(limit("daily", messages=100000, recipients=100000,
+                          bytes="10G"))
+    options["policy"].append(Section("size", plugin="policy_size", max="20K"))
+    portero = start(session_workers=1, idle_timeout="2s", **options)
+    bad_days(random.Random(seed), sink)
+    until = time.monotonic() + (60 if LONG else 4)
+
+    def work(i):
+        chance = random.Random(seed + i)
+        while time.monotonic() < until:
+            with portero.login() as client:
+                client.socket.settimeout(0.3)
+                try:
+                    babble(chance, client)
+                except (Closed, OSError, ValueError):
+                    pass
+    in_parallel(12, work, timeout=120)
+    counters = wait_until(
+        lambda: (c := portero.status()["counters"])["sessions"] == 0 and c,
+        20, "end of all sessions")
+    assert counters["transactions"] == counters["sessions_logged_in"] == 0
+    rows = wait_settled(portero)
+    sent = [e for e in portero.events("message")
+            if e["outcome"] in ("accepted", "unknown")]
+    assert rows["daily", "messages"]["used"] == len(sent)
+    assert rows["daily", "recipients"]["used"] == \
+        sum(int(e["nrcpt"]) for e in sent)
+    assert rows["daily", "bytes"]["used"] == sum(int(e["size"]) for e in sent)
+    accepted = portero.events("message", outcome="accepted")
+    assert len(accepted) == len(sink.messages) == counters["messages_accepted"]
+    sessions = [e["s"] for e in portero.events("session")]
+    assert len(sessions) == len(set(sessions)) == counters["connections"]
