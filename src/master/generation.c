@@ -378,10 +378,12 @@ go_down(struct generation *g, int64_t now_ms, int64_t *next_ms)
 			child_kill_at(c, now_ms + GRACE_MS);
 		}
 	}
-	if (!any && (late || !is_needed(g)))
+	if (!any && (late || !is_needed(g))) {
 		close_down(g, now_ms);
-	else if (!late)
+		*next_ms = now_ms; /* a reload may wait for this */
+	} else if (!late) {
 		due(next_ms, g->limit_ms);
+	}
 }
 
 void

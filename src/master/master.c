@@ -70,18 +70,26 @@ follow_log(struct master *m, const struct generation *g)
 		close(old);
 }
 
-static void
-stop_oldest(struct master *m)
+unsigned
+master_serving(const struct master *m, struct generation **oldest_r)
 {
-	struct generation *g, *oldest = NULL;
+	struct generation *g;
 	unsigned n = 0;
 
 	for (g = m->newest; g != NULL; g = g->older)
 		if (g->state < GENERATION_CLOSES) {
-			oldest = g;
+			*oldest_r = g;
 			n++;
 		}
-	if (n <= MAX_GENERATIONS)
+	return n;
+}
+
+static void
+stop_oldest(struct master *m)
+{
+	struct generation *oldest;
+
+	if (master_serving(m, &oldest) <= MAX_GENERATIONS)
 		return;
 	log_say(LOG_LEVEL_WARNING, "reload",
 	    "generation %u is ended before its time: no more than %d drain at "
@@ -362,7 +370,9 @@ collect(struct master *m)
 	    (n + 2) * sizeof(*m->polled_child));
 	m->polled[0] = (struct pollfd){ m->signal_fd, POLLIN, 0 };
 	m->polled[1] = (struct pollfd){
-		m->reload.trial == NULL ? -1 : m->reload.trial->lifeline,
+		m->reload.trial == NULL || m->reload.trial->is_over
+		    ? -1
+		    : m->reload.trial->lifeline,
 		POLLIN, 0 };
 	n = 2;
 	for (g = m->newest; g != NULL; g = g->older)
