@@ -271,7 +271,8 @@ come_up(struct generation *g, int64_t now_ms, int64_t *next_ms)
 	    are_ready(g, is_session)) {
 		g->state = GENERATION_READY;
 		g->limit_ms = 0;
-		listeners_commit(&g->master->listeners, g->width);
+		listeners_commit(&g->master->listeners, g->listeners,
+		    g->nlisteners, g->width);
 		master_on_ready(g->master, g);
 	}
 	if (g->state < GENERATION_READY && now_ms >= g->limit_ms)

@@ -272,19 +272,43 @@ listeners_listen(struct listener *const used[], const struct plan *plan,
 	return 0;
 }
 
+static bool
+is_among(struct listener *const used[], unsigned nused,
+    const struct listener *l)
+{
+	unsigned i;
+
+	for (i = 0; i < nused; i++)
+		if (used[i] == l)
+			return true;
+	return false;
+}
+
 void
-listeners_commit(struct listeners *ls, unsigned width)
+listeners_commit(struct listeners *ls, struct listener *const used[],
+    unsigned nused, unsigned width)
 {
 	struct listener *l;
 
 	ls->width = width;
-	for (l = ls->first; l != NULL; l = l->next)
-		if (l->given && l->users == 0 && l->nfds > 0) {
+	for (l = ls->first; l != NULL; l = l->next) {
+		if (l->nfds == 0 || is_among(used, nused, l))
+			continue;
+		if (l->given)
 			log_say(LOG_LEVEL_WARNING, "listen",
 			    "nothing listens on %s, which the service manager "
 			    "opened; closed", show(&l->at.address).text);
-			shrink(l, 0);
-		}
+		shrink(l, 0);
+	}
+}
+
+void
+listeners_shut(struct listeners *ls)
+{
+	struct listener *l;
+
+	for (l = ls->first; l != NULL; l = l->next)
+		shrink(l, 0);
 }
 
 void

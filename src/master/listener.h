@@ -45,11 +45,15 @@ int listeners_use(struct listeners *ls, const struct plan *plan,
 /* Lets all of a generation's sockets listen. */
 int listeners_listen(struct listener *const used[], const struct plan *plan,
     struct error *err);
-/* The generation came up: its width is now the one to keep. */
-void listeners_commit(struct listeners *ls, unsigned width);
+/* The generation that uses these came up: its width is now the one to keep,
+ * and where it does not listen clients are refused from now on. */
+void listeners_commit(struct listeners *ls, struct listener *const used[],
+    unsigned nused, unsigned width);
 /* It does not come up: closes what was added for it to addresses in use. */
 void listeners_abandon(struct listeners *ls);
-/* A generation has gone: closes what nobody uses. */
+/* All ends: clients are refused as soon as the workers have closed theirs. */
+void listeners_shut(struct listeners *ls);
+/* A generation has gone: forgets what nobody uses. */
 void listeners_release(struct listeners *ls, struct listener *used[],
     unsigned nused);
 /* Socket number i of an address, for any i. */

@@ -147,6 +147,7 @@ master_stop(struct master *m)
 	m->stopping = true;
 	reload_cancel(m);
 	log_say(LOG_LEVEL_INFO, "stop", "finishing what is under way");
+	listeners_shut(&m->listeners);
 	for (g = m->newest; g != NULL; g = g->older)
 		generation_drain(g, g->plan.stop_timeout_ms);
 }

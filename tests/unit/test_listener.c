@@ -64,6 +64,13 @@ use(unsigned which, const struct plan *p)
 	return width;
 }
 
+static void
+commit(unsigned which, const struct plan *p)
+{
+	listeners_commit(&listeners, used[which], p->nlisteners,
+	    use(which, p));
+}
+
 static bool
 is_open(int fd)
 {
@@ -92,7 +99,7 @@ test_the_next_generation_has_the_same_sockets(void **state)
 	int fd;
 
 	(void)state;
-	listeners_commit(&listeners, use(0, &p));
+	commit(0, &p);
 	fd = listener_socket(used[0][0], 1);
 	assert_int_equal(use(1, &p), 2);
 	assert_int_equal(listener_socket(used[1][0], 1), fd);
@@ -103,6 +110,27 @@ test_the_next_generation_has_the_same_sockets(void **state)
 }
 
 static void
+test_an_address_left_out_is_closed_at_once(void **state)
+{
+	struct plan two = plan_of(2, 2), one = plan_of(2, 1);
+	int kept, left_out;
+
+	(void)state;
+	commit(0, &two);
+	kept = listener_socket(used[0][0], 0);
+	left_out = listener_socket(used[0][1], 0);
+	commit(1, &one);
+	assert_true(is_open(kept));
+	assert_false(is_open(left_out));
+	/* and it comes back while the first generation still drains */
+	commit(2, &two);
+	assert_ptr_equal(used[2][1], used[0][1]);
+	assert_true(is_open(listener_socket(used[2][1], 1)));
+	listeners_shut(&listeners);
+	assert_false(is_open(kept));
+}
+
+static void
 test_fewer_slots_take_all_sockets_between_them(void **state)
 {
 	static const unsigned slots[] = { 1, 2, 3, 4, 5, 7 };
@@ -110,7 +138,7 @@ test_fewer_slots_take_all_sockets_between_them(void **state)
 	struct plan p = plan_of(7, 1);
 
 	(void)state;
-	listeners_commit(&listeners, use(0, &p));
+	commit(0, &p);
 	for (i = 0; i < sizeof(slots) / sizeof(slots[0]); i++) {
 		p = plan_of(slots[i], 1);
 		assert_int_equal(use(1, &p), 7);
@@ -132,7 +160,7 @@ test_a_generation_that_failed_leaves_no_socket_behind(void **state)
 	int kept, extra, other;
 
 	(void)state;
-	listeners_commit(&listeners, use(0, &two));
+	commit(0, &two);
 	assert_int_equal(use(1, &five), 5);
 	kept = listener_socket(used[0][0], 1);
 	extra = listener_socket(used[0][0], 4);
@@ -198,6 +226,7 @@ main(void)
 #define T(f) cmocka_unit_test_teardown(f, teardown)
 		T(test_every_slot_has_a_socket_of_its_own),
 		T(test_the_next_generation_has_the_same_sockets),
+		T(test_an_address_left_out_is_closed_at_once),
 		T(test_fewer_slots_take_all_sockets_between_them),
 		T(test_a_generation_that_failed_leaves_no_socket_behind),
 		T(test_an_address_of_others_is_refused_and_nothing_stays),
