@@ -29,7 +29,7 @@ refill(void)
 		n = getrandom(block, sizeof block, 0);
 	} while (n == -1 && errno == EINTR);
 	if (n != (ssize_t)sizeof block) {
-		log_say(LOG_LEVEL_ERROR, "no_random",
+		log_say(LOG_LEVEL_ERROR, "fatal",
 		    "getrandom failed: %s; this process ends", strerror(errno));
 		log_flush();
 		abort();

@@ -81,7 +81,7 @@ log_replace(int fd)
 {
 	if (fd != out.fd) {
 		if (dup3(fd, out.fd, O_CLOEXEC) == -1)
-			log_say(LOG_LEVEL_ERROR, "log_replace",
+			log_say(LOG_LEVEL_ERROR, "log",
 			    "cannot take the new log descriptor: %s",
 			    strerror(errno));
 		close(fd);

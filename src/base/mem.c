@@ -17,7 +17,7 @@
 static _Noreturn void
 out_of_memory(size_t size)
 {
-	log_say(LOG_LEVEL_ERROR, "out_of_memory",
+	log_say(LOG_LEVEL_ERROR, "fatal",
 	    "could not get %zu bytes; this process ends", size);
 	log_flush();
 	abort();

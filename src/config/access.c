@@ -19,7 +19,7 @@ slot_of(const struct portero_conf *c, const char *name)
 
 	if (slot != NULL)
 		return slot;
-	log_say(LOG_LEVEL_ERROR, "bug",
+	log_say(LOG_LEVEL_ERROR, "fatal",
 	    "the plugin of section %s \"%s\" asks "
 	    "for \"%s\", which is not in its table of options",
 	    c->name, c->title, name);

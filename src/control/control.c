@@ -48,7 +48,7 @@ log_add_user(struct log_line *l, uid_t uid)
 	while (f != NULL && (p = fgetpwent(f)) != NULL && p->pw_uid != uid)
 		continue;
 	if (p != NULL)
-		log_adds(l, "user", p->pw_name);
+		log_adds(l, "by", p->pw_name);
 	if (f != NULL)
 		fclose(f);
 }
@@ -62,7 +62,7 @@ log_request(const struct client *client, const struct request *r)
 	log_begin(&l, LOG_LEVEL_INFO, "control");
 	log_adds(&l, "verb", r->verb->name);
 	if (*r->person != '\0')
-		log_adds(&l, "person", r->person);
+		log_adds(&l, "user", r->person);
 	log_addn(&l, "uid", peer->uid);
 	log_add_user(&l, peer->uid);
 	log_addn(&l, "pid", peer->pid);

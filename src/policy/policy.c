@@ -66,7 +66,7 @@ send_answer(struct worker *w, size_t len)
 			   MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len)
 		return;
 	/* The asker has its own deadline. */
-	log_say(LOG_LEVEL_WARNING, "answer_lost",
+	log_say(LOG_LEVEL_WARNING, "ipc",
 	    "type %u for asker %u: %s", h->type, h->asker,
 	    len == 0 ? "too long" : strerror(errno));
 }
@@ -208,7 +208,7 @@ on_record(struct worker *w)
 	    record_header_decode(w->record, w->len, h) == -1 ||
 	    (h->asker >= w->args->naskers &&
 		(h->asker != ASKER_MASTER || h->type != RECORD_SETTLE))) {
-		log_say(LOG_LEVEL_ERROR, "record_broken",
+		log_say(LOG_LEVEL_ERROR, "ipc",
 		    "%zu bytes on the queue: dropped", w->len);
 		return;
 	}
@@ -216,7 +216,7 @@ on_record(struct worker *w)
 		return; /* the asker has answered for us */
 	score_busy(w);
 	if (do_question(w) == -1) {
-		log_say(LOG_LEVEL_ERROR, "record_broken",
+		log_say(LOG_LEVEL_ERROR, "ipc",
 		    "question of type %u: deferred", h->type);
 		if (h->asker != ASKER_MASTER)
 			send_answer(w, record_defer_encode(w->answer,
@@ -495,7 +495,7 @@ policy_main(const struct role_args *a)
 		report(REPORT_READY);
 		loop(w);
 	} else {
-		log_say(LOG_LEVEL_ERROR, "start_failed", "%s worker: %s",
+		log_say(LOG_LEVEL_ERROR, "start", "%s worker: %s",
 		    role_name(a->role), err.text);
 		status = 1;
 	}

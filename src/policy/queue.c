@@ -122,7 +122,7 @@ queue_next(uint8_t *buf, size_t size, bool wait, size_t *len_r)
 		if (n == -1 && errno == EAGAIN)
 			return QUEUE_EMPTY;
 		if (n == -1)
-			log_say(LOG_LEVEL_ERROR, "queue", "recvmsg: %s",
+			log_say(LOG_LEVEL_ERROR, "ipc", "recvmsg: %s",
 			    strerror(errno));
 		return QUEUE_CLOSED;
 	}

@@ -174,7 +174,7 @@ tell(struct relay_pool *p, enum log_level level, const char *result,
 	log_adds(&l, "upstream", p->peer);
 	log_adds(&l, "result", result);
 	if (detail != NULL)
-		log_adds(&l, "reason", detail);
+		log_adds(&l, "error", detail);
 	log_end(&l);
 }
 

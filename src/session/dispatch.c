@@ -271,7 +271,7 @@ session_command(struct session *s, struct str input)
 		struct log_line l;
 
 		session_log(s, &l, LOG_LEVEL_WARNING, "starttls");
-		log_adds(&l, "reason", "bytes behind STARTTLS");
+		log_adds(&l, "error", "bytes behind STARTTLS");
 		log_adds(&l, "ip", s->peer);
 		log_end(&l);
 		session_die(s, "bytes behind starttls");

@@ -100,7 +100,7 @@ answer_take(struct pool *p, const uint8_t *record, size_t len)
 	struct pending *q;
 
 	if (record_header_decode(record, len, &h) == -1) {
-		log_say(LOG_LEVEL_ERROR, "answer", "a broken record was dropped");
+		log_say(LOG_LEVEL_ERROR, "ipc", "a broken record was dropped");
 		return;
 	}
 	q = idmap_get(p->questions->map, h.id);

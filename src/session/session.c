@@ -95,7 +95,7 @@ log_session_end(struct session *s)
 	if (session_is_tls(s) && s->io.handshaken)
 		log_adds(&l, "tls", SSL_get_version(s->io.ssl));
 	if (s->io.why[0] != '\0')
-		log_adds(&l, "why", s->io.why);
+		log_adds(&l, "error", s->io.why);
 	log_addn(&l, "messages", s->nmessages);
 	log_addn(&l, "ms", worker_now_ms(s->worker) - s->opened_ms);
 	log_end(&l);
