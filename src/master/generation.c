@@ -184,6 +184,48 @@ plan_restart(struct child *c, bool at_question, int64_t now_ms)
 		c->backoff_ms = BACKOFF_MAX_MS;
 }
 
+static bool
+cannot_start(const struct child *c)
+{
+	return is_pool(c) && c->pid == 0 && c->early_ends >= EARLY_ENDS_MAX;
+}
+
+/* A pool whose workers all fail tries with one at a time: each says why in the
+ * log. */
+static void
+wait_for_turn(struct child *c)
+{
+	struct generation *g = c->generation;
+	unsigned i;
+
+	if (!cannot_start(c))
+		return;
+	for (i = 0; i < g->nchildren; i++) {
+		const struct child *other = &g->children[i];
+		int64_t after_ms = other->start_at_ms + BACKOFF_MAX_MS;
+
+		if (other != c && other->role == c->role &&
+		    cannot_start(other) && after_ms > c->start_at_ms)
+			c->start_at_ms = after_ms;
+	}
+}
+
+/* What kept it has gone, for the others as well. */
+void
+generation_on_start(struct generation *g, struct child *c)
+{
+	unsigned i;
+
+	c->ready = true;
+	for (i = 0; i < g->nchildren; i++) {
+		struct child *other = &g->children[i];
+
+		if (other->role == c->role && cannot_start(other) &&
+		    other->start_at_ms != 0)
+			other->start_at_ms = clock_mono_ms();
+	}
+}
+
 static void
 start_child(struct generation *g, struct child *c, int64_t now_ms)
 {
@@ -474,6 +516,7 @@ generation_on_exit(struct generation *g, struct child *c, int status)
 		return;
 	c->early_ends = was_ready ? 0 : c->early_ends + 1;
 	plan_restart(c, answered, clock_mono_ms());
+	wait_for_turn(c);
 	if (g->state >= GENERATION_READY || c->early_ends < EARLY_ENDS_MAX)
 		return;
 	snprintf(why, sizeof(why),

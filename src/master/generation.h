@@ -71,6 +71,8 @@ struct child *generation_session(struct generation *g, unsigned slot);
 /* What a pool worker is at; NULL for other roles. */
 struct board_score *generation_score(struct generation *g,
     const struct child *c);
+/* The child says that it is ready. */
+void generation_on_start(struct generation *g, struct child *c);
 /* The child's process has ended with this wait status. */
 void generation_on_exit(struct generation *g, struct child *c, int status);
 /* New descriptors for the log, sent to all its children. */

@@ -167,7 +167,7 @@ master_reopen_log(struct master *m)
 	else if (log_target_kind(&m->log) == LOG_SYSLOG)
 		m->log_retry_ms = m->log_opened_ms + LOG_RETRY_MS;
 	else
-		log_say(LOG_LEVEL_ERROR, "log_reopen", "%s", err.text);
+		log_say(LOG_LEVEL_ERROR, "log", "%s", err.text);
 	for (g = m->newest; g != NULL; g = g->older)
 		generation_reopen_log(g);
 }
@@ -223,7 +223,7 @@ on_report(struct master *m, struct child *c, const struct lifeline_record *r)
 {
 	switch (r->type) {
 	case REPORT_READY:
-		c->ready = true;
+		generation_on_start(c->generation, c);
 		break;
 	case REPORT_LOG_LOST:
 		on_log_lost(m);
