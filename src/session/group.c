@@ -17,27 +17,11 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "session/group.h"
 #include "session/session_private.h"
 #include "session/transaction.h"
-#include "smtp/received.h"
 
 #define GROUP_MAX 1024
-
-struct item {
-	enum smtp_verb verb;
-	struct smtp_fault fault; /* code 0: none */
-	char *path;              /* owned */
-	int64_t size;
-	enum smtp_body body;
-};
-
-struct group {
-	size_t n;
-	size_t next; /* the oldest item without a reply */
-	size_t end;  /* of the range */
-	bool is_split;
-	struct item items[];
-};
 
 static void group_advance(struct session *s);
 static void range_ask(struct session *s);
@@ -132,8 +116,8 @@ group_free(struct session *s)
 
 /* If a body is on its way behind a refused DATA nobody may read it as
  * commands. */
-static void
-item_done(struct session *s)
+void
+group_item_done(struct session *s)
 {
 	struct group *g = s->group;
 
@@ -141,18 +125,18 @@ item_done(struct session *s)
 		s->data_refused = true;
 }
 
-static void
-item_refuse(struct session *s, enum reply_name name)
+void
+group_item_refuse(struct session *s, enum reply_name name)
 {
 	reply(s, name);
-	item_done(s);
+	group_item_done(s);
 }
 
 static void
 item_error(struct session *s, enum reply_name name)
 {
 	reply_error(s, name);
-	item_done(s);
+	group_item_done(s);
 }
 
 static const char *
@@ -161,8 +145,8 @@ stage_name(enum smtp_verb verb)
 	return verb == SMTP_MAIL ? "mail" : verb == SMTP_RCPT ? "rcpt" : "data";
 }
 
-static void
-log_item_refusal(struct session *s, const char *said,
+void
+group_log_refusal(struct session *s, const char *said,
     const struct judge_answer *a)
 {
 	const struct item *item = &s->group->items[s->group->next];
@@ -177,19 +161,19 @@ log_item_refusal(struct session *s, const char *said,
 }
 
 /* Refused for a reason that an operator would search. */
-static void
-item_refuse_logged(struct session *s, enum reply_name name)
+void
+group_item_refuse_logged(struct session *s, enum reply_name name)
 {
 	char code[16];
 
 	reply_code_text(name, code);
-	log_item_refusal(s, code, NULL);
-	item_refuse(s, name);
+	group_log_refusal(s, code, NULL);
+	group_item_refuse(s, name);
 }
 
 /* A transaction that cannot go on before its body. */
-static void
-transaction_drop(struct session *s)
+void
+group_drop_transaction(struct session *s)
 {
 	s->is_orphaned = true;
 	transaction_leave(&s->tx);
@@ -240,7 +224,7 @@ static void
 item_needs_mail(struct session *s)
 {
 	if (s->is_orphaned)
-		item_refuse(s, REPLY_NEED_MAIL);
+		group_item_refuse(s, REPLY_NEED_MAIL);
 	else
 		item_error(s, REPLY_NEED_MAIL);
 }
@@ -253,9 +237,9 @@ mail_check(struct session *s, const struct item *item)
 	if (s->tx != NULL)
 		item_error(s, REPLY_NESTED_MAIL);
 	else if (item->size > max) {
-		log_item_refusal(s, "552 5.3.4", NULL);
+		group_log_refusal(s, "552 5.3.4", NULL);
 		reply_too_large(s, item->size, max);
-		item_done(s);
+		group_item_done(s);
 		s->is_orphaned = true;
 	} else
 		return true;
@@ -273,7 +257,7 @@ rcpt_check(struct session *s)
 	}
 	tx->ntried++;
 	if (tx->naccepted >= (size_t)s->worker->config->max_recipients) {
-		item_refuse_logged(s, REPLY_TOO_MANY_RCPTS);
+		group_item_refuse_logged(s, REPLY_TOO_MANY_RCPTS);
 		return false;
 	}
 	if (tx->naccepted >= tx->rcpt_left) {
@@ -289,9 +273,9 @@ rcpt_check(struct session *s)
 
 		snprintf(said, sizeof said, "%d %s", tx->rcpt_reply.code,
 		    tx->rcpt_reply.enhanced);
-		log_item_refusal(s, said, &a);
+		group_log_refusal(s, said, &a);
 		reply_kept(s, &tx->rcpt_reply);
-		item_done(s);
+		group_item_done(s);
 		return false;
 	}
 	return true;
@@ -306,8 +290,8 @@ data_check(struct session *s)
 	} else if (s->tx->naccepted > 0)
 		return true;
 	else if (s->tx->ntried > 0) {
-		item_refuse(s, REPLY_NO_RCPT);
-		transaction_drop(s);
+		group_item_refuse(s, REPLY_NO_RCPT);
+		group_drop_transaction(s);
 	} else
 		item_error(s, REPLY_NEED_RCPT);
 	return false;
@@ -321,7 +305,7 @@ item_check(struct session *s)
 
 	if (item->fault.code != 0) {
 		reply_fault(s, &item->fault);
-		item_done(s);
+		group_item_done(s);
 		return false;
 	}
 	switch (item->verb) {
@@ -333,219 +317,6 @@ item_check(struct session *s)
 		return data_check(s);
 	}
 }
-
-/* ---- relay ------------------------------------------------------------- */
-
-static void
-relay_item(struct session *s, const struct item *item)
-{
-	struct transaction *tx = s->tx;
-	const struct smtp_mail mail = {
-		.path = str_of(item->path),
-		.size = item->size,
-		.body = item->body,
-	};
-	const struct smtp_rcpt rcpt = { .path = str_of(item->path) };
-
-	switch (item->verb) {
-	case SMTP_MAIL:
-		tx->relay = relay_open(s->worker->pool, &group_callbacks, tx,
-		    s->sid);
-		relay_mail(tx->relay, &mail, SMTP_RECEIVED_MAX);
-		break;
-	case SMTP_RCPT:
-		relay_rcpt(tx->relay, &rcpt);
-		break;
-	default:
-		relay_data(tx->relay);
-	}
-}
-
-/* The upstream was lost while the client or a policy took its time. */
-static bool
-is_lost(struct session *s)
-{
-	struct group *g = s->group;
-	enum smtp_verb verb = g->items[g->next].verb;
-	enum reply_name name;
-
-	if (s->tx == NULL || !s->tx->is_refused || verb == SMTP_MAIL)
-		return false;
-	name = s->tx->refusal;
-	g->is_split = true;
-	item_refuse_logged(s, name);
-	transaction_drop(s);
-	return true;
-}
-
-static void
-range_relay(struct session *s)
-{
-	struct group *g = s->group;
-
-	if (is_lost(s))
-		return;
-	for (size_t i = g->next; i < g->end; i++)
-		relay_item(s, &g->items[i]);
-	s->wait = WAIT_UPSTREAM;
-}
-
-/* Out of an event: nothing is awaited any more, so go on. */
-static void
-range_done(struct session *s)
-{
-	group_advance(s);
-	if (s->group == NULL)
-		session_resume(s);
-}
-
-static void
-pass(struct session *s, const struct smtp_reply *r, bool alert)
-{
-	if (alert)
-		reply(s, REPLY_UPSTREAM_BROKEN);
-	else
-		smtp_reply_pass(&s->io.out, r);
-	session_touch(s);
-	item_done(s);
-}
-
-static void
-log_upstream_refusal(struct session *s, const struct smtp_reply *r)
-{
-	char said[256];
-
-	smtp_reply_summary(said, sizeof said, r);
-	log_item_refusal(s, said, NULL);
-}
-
-static void
-mail_answered(struct session *s, const struct smtp_reply *r, bool accepted,
-    bool alert)
-{
-	pass(s, r, alert);
-	if (accepted) {
-		session_enter(s, SMTP_IN_MAIL);
-		return;
-	}
-	/* The rest is answered as to a client that did not pipeline. */
-	transaction_drop(s);
-	s->group->is_split = true;
-	s->wait = WAIT_NOBODY;
-}
-
-static void
-data_answered(struct session *s, const struct smtp_reply *r, bool accepted,
-    bool alert)
-{
-	struct transaction *tx = s->tx;
-
-	if (tx->naccepted == 0) {
-		/* RFC 2920 3.1: even a 354 is of no use without recipients. */
-		item_refuse(s, REPLY_NO_RCPT);
-		transaction_drop(s);
-		return;
-	}
-	if (accepted) {
-		session_enter(s, SMTP_IN_DATA);
-		body_start(tx);
-	}
-	pass(s, r, alert);
-	if (!accepted)
-		transaction_drop(s);
-}
-
-static void
-on_reply(void *owner, enum relay_step step, const struct smtp_reply *r,
-    bool accepted, bool alert)
-{
-	struct transaction *tx = owner;
-	struct session *s = tx->session;
-	struct item *item;
-
-	if (step == RELAY_DOT) {
-		body_final_reply(tx, r, accepted, alert);
-		return;
-	}
-	/* Before the dot a transaction without session does not live. */
-	item = &s->group->items[s->group->next];
-	if (!accepted && (step != RELAY_DATA || tx->naccepted > 0))
-		log_upstream_refusal(s, r);
-	switch (step) {
-	case RELAY_MAIL:
-		mail_answered(s, r, accepted, alert);
-		break;
-	case RELAY_RCPT:
-		if (!s->group->is_split)
-			tx->ntried++;
-		if (accepted)
-			transaction_add_recipient(tx, item->path);
-		pass(s, r, alert);
-		break;
-	default:
-		data_answered(s, r, accepted, alert);
-	}
-	if (s->group->next == s->group->end)
-		s->wait = WAIT_NOBODY;
-	if (s->wait == WAIT_NOBODY)
-		range_done(s);
-}
-
-enum reply_name
-failure_reply(enum relay_failure why)
-{
-	static const enum reply_name names[] = {
-		[RELAY_AWAY] = REPLY_UPSTREAM_AWAY,
-		[RELAY_LOST] = REPLY_UPSTREAM_LOST,
-		[RELAY_UNKNOWN] = REPLY_UPSTREAM_UNKNOWN,
-		[RELAY_TLS] = REPLY_UPSTREAM_TLS,
-		[RELAY_BROKEN] = REPLY_UPSTREAM_BROKEN,
-	};
-
-	return names[why];
-}
-
-static void
-on_failure(void *owner, enum relay_failure why, const char *detail)
-{
-	struct transaction *tx = owner;
-	struct session *s = tx->session;
-	enum reply_name name = failure_reply(why);
-
-	(void)detail;
-	if (tx->has_data) {
-		body_failed(tx, why);
-		return;
-	}
-	relay_close(&tx->relay);
-	tx->is_refused = true;
-	tx->refusal = name;
-	/* Else the next command learns of it. */
-	if (s->wait != WAIT_UPSTREAM)
-		return;
-	s->wait = WAIT_NOBODY;
-	if (s->group->items[s->group->next].verb == SMTP_MAIL) {
-		s->group->is_split = true;
-		item_refuse_logged(s, name);
-		transaction_drop(s);
-	}
-	range_done(s);
-}
-
-static void
-on_room(void *owner)
-{
-	struct transaction *tx = owner;
-
-	if (tx->session != NULL && tx->session->wait == WAIT_ROOM)
-		session_resume(tx->session);
-}
-
-const struct relay_callbacks group_callbacks = {
-	.on_reply = on_reply,
-	.on_room = on_room,
-	.on_failure = on_failure,
-};
 
 /* ---- ask --------------------------------------------------------------- */
 
@@ -609,16 +380,16 @@ item_denied(struct session *s, const struct judge_answer *a)
 	char said[32];
 
 	if (a == NULL || a->reply.code == 0) {
-		item_refuse_logged(s, REPLY_POLICY_LATER);
+		group_item_refuse_logged(s, REPLY_POLICY_LATER);
 	} else {
 		snprintf(said, sizeof said, "%d %.*s", a->reply.code,
 		    (int)a->reply.enhanced.len, a->reply.enhanced.ptr);
-		log_item_refusal(s, said, a);
+		group_log_refusal(s, said, a);
 		reply_answer(s, &a->reply);
-		item_done(s);
+		group_item_done(s);
 	}
 	if (verb != SMTP_RCPT)
-		transaction_drop(s);
+		group_drop_transaction(s);
 }
 
 static void
@@ -626,7 +397,7 @@ on_owned(struct session *s)
 {
 	range_ask(s);
 	if (s->wait == WAIT_NOBODY)
-		range_done(s);
+		group_go_on(s);
 }
 
 /* Several commands at once did not fit: nothing was taken; find out command by
@@ -667,7 +438,7 @@ range_judged(struct session *s, const struct judge_answer *a)
 	    s->tx->naccepted + range_rcpts(g) > s->tx->rcpt_left)
 		range_split(s, stages);
 	else
-		range_relay(s);
+		envelope_send(s);
 }
 
 static void
@@ -675,7 +446,7 @@ on_judged(struct session *s, const struct judge_answer *a)
 {
 	range_judged(s, a);
 	if (s->wait == WAIT_NOBODY)
-		range_done(s);
+		group_go_on(s);
 }
 
 static bool
@@ -695,7 +466,7 @@ range_ask(struct session *s)
 	int ret;
 
 	if (stages == 0 || !s->worker->has_policies) {
-		range_relay(s);
+		envelope_send(s);
 		return;
 	}
 	if (directory_must_be_asked(s, stages)) {
@@ -734,7 +505,7 @@ range_start(struct session *s)
 
 	if (g->is_split && !item_check(s))
 		return;
-	if (is_lost(s))
+	if (envelope_is_lost(s))
 		return;
 	if (item->verb == SMTP_MAIL)
 		mail_begin(s, item);
@@ -755,4 +526,12 @@ group_advance(struct session *s)
 	}
 	if (g->next == g->n || s->state == SMTP_CLOSING)
 		group_free(s);
+}
+
+void
+group_go_on(struct session *s)
+{
+	group_advance(s);
+	if (s->group == NULL)
+		session_resume(s);
 }

@@ -2,7 +2,8 @@ libportero_a_SOURCES += \
 	src/session/auth.c \
 	src/session/body.c \
 	src/session/dispatch.c \
-	src/session/group.c \
+	src/session/envelope.c \
+	src/session/group.c src/session/group.h \
 	src/session/judge.c \
 	src/session/ledger.c src/session/ledger.h \
 	src/session/questions.c src/session/questions.h \

@@ -107,8 +107,9 @@ void body_final_reply(struct transaction *tx, const struct smtp_reply *reply,
     bool accepted, bool alert);
 /* Of a transaction with is_refused: by us, or lost with the upstream? */
 enum portero_outcome refusal_outcome(const struct transaction *tx);
+
+/* envelope.c */
 enum reply_name failure_reply(enum relay_failure why);
-extern const struct relay_callbacks group_callbacks; /* until the 354 */
 
 /* judge.c: asks the policy pool about stages of s->tx. `more` are recipients
  * not yet accepted that are in question. Calls back once with the decoded

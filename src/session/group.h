@@ -1,0 +1,53 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * What group.c (collect, check, ask, advance) and envelope.c (the upstream)
+ * share of a group of MAIL, RCPT and DATA.
+ */
+#ifndef SESSION_GROUP_H
+#define SESSION_GROUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "session/replies.h"
+#include "smtp/command.h"
+
+struct item {
+	enum smtp_verb verb;
+	struct smtp_fault fault; /* code 0: none */
+	char *path;              /* owned */
+	int64_t size;
+	enum smtp_body body;
+};
+
+struct group {
+	size_t n;
+	size_t next; /* the oldest item without a reply */
+	size_t end;  /* of the range */
+	bool is_split;
+	struct item items[];
+};
+
+/* The oldest item has its reply. */
+void group_item_done(struct session *s);
+/* A reply of ours for it. */
+void group_item_refuse(struct session *s, enum reply_name name);
+/* For a reason that an operator would search. */
+void group_item_refuse_logged(struct session *s, enum reply_name name);
+/* Its line in the log; a: NULL if no policy refused it. */
+void group_log_refusal(struct session *s, const char *said,
+    const struct judge_answer *a);
+/* The transaction cannot go on; before its body. */
+void group_drop_transaction(struct session *s);
+/* Out of an event: nothing is awaited any more. */
+void group_go_on(struct session *s);
+
+/* The range goes up; the replies are awaited then. */
+void envelope_send(struct session *s);
+/* Was the upstream lost while the client or a policy took its time? Then the
+ * oldest item is refused for it. */
+bool envelope_is_lost(struct session *s);
+
+#endif
