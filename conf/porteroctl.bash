@@ -18,14 +18,14 @@ _porteroctl()
 
 	COMPREPLY=()
 	case $previous in
-	-s | --socket | -f | --file)
+	-s | --socket | -f | --file | -p | --plugins)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return ;;
 	esac
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-s | --socket | -f | --file | -c | --class) i=$((i + 1)) ;;
+		-s | --socket | -f | --file | -p | --plugins | -c | --class) i=$((i + 1)) ;;
 		-*) ;;
 		*)
 			if [ -z "$first" ]; then
@@ -38,6 +38,7 @@ _porteroctl()
 	if [[ $word == -* ]]; then
 		case "$first $second" in
 		'config show') options="$options --all" ;;
+		'config help') options="$options --plugins" ;;
 		'passwd '*) options="$options --class --delete --file --lock" ;;
 		esac
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")

@@ -174,6 +174,9 @@ size_t config_sockets(const struct config *c, struct config_socket *to, size_t m
 void config_print(const struct config *c, bool all, struct buf *out);
 /* Help on one option ("upstream.reply_timeout", "max_recipients") or a section, or all (name NULL). -1: no such option. */
 int config_help(const char *name, struct buf *out);
+/* The same for the options of one plugin: "limit.per", or all (name NULL). */
+int config_help_plugin(const char *plugin, const struct portero_option *options,
+    const char *name, struct buf *out);
 /* The options as mdoc, for portero.conf(5). */
 void config_manual(struct buf *out);
 /* The same for the options of one plugin. */

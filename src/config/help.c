@@ -13,6 +13,8 @@
 #include "config/value.h"
 
 #define COLUMNS 78
+#define PREFIX_MAX 128
+#define NO_OPTIONS "It has no options of its own.\n"
 
 /* ---- what an option may hold ------------------------------------------- */
 
@@ -91,10 +93,15 @@ write_wrapped(const char *text, size_t len, struct buf *out)
 	buf_appendf(out, "\n");
 }
 
+static void help_all(
+    const struct portero_option *table, const char *prefix, struct buf *out);
+
+/* prefix: of the sections it stands in, "upstream.". */
 static void
 help_option(const struct portero_option *o, const char *prefix, struct buf *out)
 {
 	struct buf facts = { 0 };
+	char inner[PREFIX_MAX];
 
 	write_synopsis(o, prefix, out);
 	buf_appendf(out, "\n");
@@ -105,13 +112,16 @@ help_option(const struct portero_option *o, const char *prefix, struct buf *out)
 	buf_free(&facts);
 	if (o->type != PORTERO_OPT_SECTION)
 		return;
-	for (const struct portero_option *p = o->section; p->name != NULL;
-	     p++) {
-		char section[64];
+	snprintf(inner, sizeof inner, "%s%s.", prefix, o->name);
+	help_all(o->section, inner, out);
+}
 
-		snprintf(section, sizeof section, "%s.", o->name);
-		help_option(p, section, out);
-	}
+static void
+help_all(
+    const struct portero_option *table, const char *prefix, struct buf *out)
+{
+	for (; table != NULL && table->name != NULL; table++)
+		help_option(table, prefix, out);
 }
 
 static const struct portero_option *
@@ -123,31 +133,49 @@ find(const struct portero_option *table, struct str name)
 	return NULL;
 }
 
+/* prefix and name: "" and "upstream.hosts", then "upstream." and "hosts". */
+static int
+help_one(const struct portero_option *table, const char *prefix,
+    const char *name, struct buf *out)
+{
+	size_t len = strcspn(name, ".");
+	const struct portero_option *o = find(table, (struct str){ name, len });
+	char inner[PREFIX_MAX];
+
+	if (o == NULL)
+		return -1;
+	if (name[len] == '\0') {
+		help_option(o, prefix, out);
+		return 0;
+	}
+	if (o->type != PORTERO_OPT_SECTION)
+		return -1;
+	snprintf(inner, sizeof inner, "%s%s.", prefix, o->name);
+	return help_one(o->section, inner, name + len + 1, out);
+}
+
 int
 config_help(const char *name, struct buf *out)
 {
-	const char *dot = name == NULL ? NULL : strchr(name, '.');
-	const struct portero_option *o;
+	if (name != NULL)
+		return help_one(options_root, "", name, out);
+	help_all(options_root, "", out);
+	return 0;
+}
 
-	if (name == NULL) {
-		for (o = options_root; o->name != NULL; o++)
-			help_option(o, "", out);
-		return 0;
-	}
-	o = find(options_root,
-	    dot == NULL ? str_of(name)
-			: (struct str){ name, (size_t)(dot - name) });
-	if (o != NULL && dot != NULL) {
-		char prefix[64];
+int
+config_help_plugin(const char *plugin, const struct portero_option *options,
+    const char *name, struct buf *out)
+{
+	char prefix[PREFIX_MAX];
 
-		str_copy(prefix, sizeof prefix,
-		    (struct str){ name, (size_t)(dot - name) + 1 });
-		o = find(o->section, str_of(dot + 1));
-		if (o != NULL)
-			help_option(o, prefix, out);
-	} else if (o != NULL)
-		help_option(o, "", out);
-	return o == NULL ? -1 : 0;
+	snprintf(prefix, sizeof prefix, "%s.", plugin);
+	if (name != NULL)
+		return help_one(options, prefix, name, out);
+	if (options == NULL || options->name == NULL)
+		buf_appendf(out, "%s", NO_OPTIONS);
+	help_all(options, prefix, out);
+	return 0;
 }
 
 /* ---- mdoc -------------------------------------------------------------- */
@@ -257,5 +285,5 @@ config_manual_plugin(const struct portero_option *options, struct buf *out)
 	if (options != NULL && options->name != NULL)
 		manual_options(options, out);
 	else
-		buf_appendf(out, "It has no options of its own.\n");
+		buf_appendf(out, "%s", NO_OPTIONS);
 }

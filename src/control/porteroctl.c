@@ -14,6 +14,7 @@
 
 #include "config/conf.h"
 #include "control/text.h"
+#include "policy/plugin.h"
 
 #define DEFAULT_SOCKET PORTERO_RUN_DIR "/control"
 #define DEFAULT_USERS PORTERO_SYSCONF_DIR "/users"
@@ -33,6 +34,7 @@ struct arguments {
 	const char *operand; /* NULL: none */
 	bool all;
 	const char *file;
+	const char *plugins; /* their folder */
 	struct passwd_edit edit;
 };
 
@@ -93,6 +95,10 @@ read_option(struct arguments *a, int c)
 		a->file = optarg;
 		a->options |= VERB_HAS_PASSWD;
 		break;
+	case 'p':
+		a->plugins = optarg;
+		a->options |= VERB_HAS_PLUGINS;
+		break;
 	case 'c':
 		a->edit.class_name = optarg;
 		a->options |= VERB_HAS_PASSWD;
@@ -152,15 +158,17 @@ read_arguments(int argc, char **argv)
 		{ "delete", no_argument, NULL, 'd' },
 		{ "lock", no_argument, NULL, 'l' },
 		{ "class", required_argument, NULL, 'c' },
+		{ "plugins", required_argument, NULL, 'p' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct arguments a = { .socket_path = DEFAULT_SOCKET,
 		.file = DEFAULT_USERS,
+		.plugins = PORTERO_PLUGIN_DIR,
 		.edit.change = PASSWD_SET };
 	int c;
 
 	while (
-	    (c = getopt_long(argc, argv, "s:jhVaf:dlc:", options, NULL)) != -1)
+	    (c = getopt_long(argc, argv, "s:jhVaf:dlc:p:", options, NULL)) != -1)
 		read_option(&a, c);
 	read_words(&a, argv + optind, argc - optind);
 	return a;
@@ -168,15 +176,42 @@ read_arguments(int argc, char **argv)
 
 /* ---- who answers -------------------------------------------------------- */
 
+/* "policy_rate" or "policy_rate.limit.per". */
+static int
+plugin_help(const char *folder, const char *name, struct buf *out,
+    struct error *err)
+{
+	struct plugin_set *set = plugin_set_new(folder, 0);
+	const char *dot = strchr(name, '.');
+	char plugin[64];
+	const struct portero_plugin *table = NULL;
+	int ret = -1;
+
+	str_copy(plugin, sizeof plugin,
+	    (struct str){ name, strcspn(name, ".") });
+	table = plugin_set_load(set, plugin, err);
+	if (table != NULL)
+		ret = config_help_plugin(
+		    plugin, table->options, dot == NULL ? NULL : dot + 1, out);
+	if (table != NULL && ret == -1)
+		error_set(err, ERROR_PERMANENT,
+		    "the plugin %s has no such option", plugin);
+	plugin_set_free(&set);
+	return ret;
+}
+
 static json_t *
-config_help_answer(const char *name)
+config_help_answer(const char *folder, const char *name)
 {
 	struct buf text = { .mem = NULL };
+	struct error err;
 	json_t *answer;
 
-	if (config_help(name, &text) == -1)
-		answer =
-		    answer_error(REASON_NOT_FOUND, "no option \"%s\"", name);
+	if (config_help(name, &text) == -1 &&
+	    plugin_help(folder, name, &text, &err) == -1)
+		answer = answer_error(REASON_NOT_FOUND,
+		    "no option \"%s\", and no plugin either: %s", name,
+		    err.text);
 	else
 		answer = answer_text(
 		    (struct str){ buf_data(&text), buf_len(&text) });
@@ -213,7 +248,7 @@ get_answer(const struct arguments *a)
 
 	switch (a->verb->id) {
 	case VERB_CONFIG_HELP:
-		return config_help_answer(a->operand);
+		return config_help_answer(a->plugins, a->operand);
 	case VERB_PASSWD:
 		edit.name = a->operand;
 		return ctl_passwd(a->file, edit);

@@ -34,6 +34,7 @@ enum verb_flag {
 	/* options of porteroctl beside --socket and --json */
 	VERB_HAS_ALL = 32,
 	VERB_HAS_PASSWD = 64, /* --file --delete --lock --class */
+	VERB_HAS_PLUGINS = 128, /* --plugins */
 };
 
 struct verb {

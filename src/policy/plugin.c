@@ -129,9 +129,8 @@ missing_function(const struct portero_plugin *t)
 	return t->open == NULL ? "open" : NULL;
 }
 
-int
-plugin_table_check(const struct portero_plugin *t, enum config_module_kind kind,
-    struct error *err)
+static int
+check_table(const struct portero_plugin *t, struct error *err)
 {
 	const char *missing;
 
@@ -158,6 +157,15 @@ plugin_table_check(const struct portero_plugin *t, enum config_module_kind kind,
 		return error_set(err, ERROR_PERMANENT,
 		    "its stages are %#x, which this version does not know",
 		    t->policy->stages);
+	return 0;
+}
+
+int
+plugin_table_check(const struct portero_plugin *t, enum config_module_kind kind,
+    struct error *err)
+{
+	if (check_table(t, err) == -1)
+		return -1;
 	if (table_kind(t) != kind)
 		return error_set(err, ERROR_PERMANENT,
 		    "it is for section %s, not %s", kind_name(table_kind(t)),
@@ -296,6 +304,14 @@ load_table(struct plugin_set *s, const char *name, struct error *err)
 	    str_of(name));
 	s->files[s->nfiles++].table = table;
 	return table;
+}
+
+const struct portero_plugin *
+plugin_set_load(struct plugin_set *s, const char *name, struct error *err)
+{
+	const struct portero_plugin *table = load_table(s, name, err);
+
+	return table == NULL || check_table(table, err) == -1 ? NULL : table;
 }
 
 static const struct portero_option *

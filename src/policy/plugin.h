@@ -54,6 +54,9 @@ void plugin_set_free(struct plugin_set **s);
 /* Loads a plugin when the parser meets its section. */
 struct config_resolver plugin_set_resolver(struct plugin_set *s);
 
+/* Loads a plugin of any kind, to look at its table. NULL: reason in err. */
+const struct portero_plugin *plugin_set_load(struct plugin_set *s,
+    const char *name, struct error *err);
 /* The table of a loaded plugin, or NULL. */
 const struct portero_plugin *plugin_set_table(const struct plugin_set *s,
     const char *name);

@@ -224,6 +224,20 @@ def test_help_on_an_option_needs_no_daemon(shared_portero):
     assert "max_recipients" in done.stdout
 
 
+@pytest.mark.parametrize("name, code, text", [
+    ("policy_rate", 0, "policy_rate.limit.per = duration"),
+    ("policy_rate.limit.per", 0, "policy_rate.limit.per = duration"),
+    ("policy_rate.limit.pre", 4, "has no such option"),
+    ("policy_none", 4, "No such file"),
+    ("../policy_rate", 4, "a bare name"),
+])
+def test_help_on_a_plugin(shared_portero, name, code, text):
+    done = shared_portero.ctl("config", "help", "--plugins",
+                              shared_portero.options["plugin_dir"], name)
+    assert done.returncode == code
+    assert text in (done.stderr if code else done.stdout)
+
+
 # ---- exit statuses ----
 
 @pytest.mark.parametrize("arguments, code", [

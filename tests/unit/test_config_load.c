@@ -416,6 +416,8 @@ test_help_knows_every_option_it_lists(void **state)
 	}
 	assert_true(n > 50);
 	assert_int_equal(config_help("listen.por", &one), -1);
+	assert_int_equal(config_help("listen.", &one), -1);
+	assert_int_equal(config_help("listen.port.x", &one), -1);
 	assert_int_equal(config_help("hostname.x", &one), -1);
 	assert_int_equal(config_help("", &one), -1);
 	assert_int_equal(config_help("upstream.reply_timeout", &one), 0);
@@ -426,6 +428,50 @@ test_help_knows_every_option_it_lists(void **state)
 	    "    Default: 60s. Range: 100ms to 1h.\n");
 	buf_free(&one);
 	buf_free(&all);
+}
+
+static void
+test_help_on_the_options_of_a_plugin(void **state)
+{
+	static const struct portero_option inner[] = {
+		{ "per", PORTERO_OPT_DURATION, .help = "Window.", .min = 1,
+		    .max = 60 },
+		{ .name = NULL },
+	};
+	static const struct portero_option options[] = {
+		{ "max", PORTERO_OPT_SIZE, "25M", .help = "Size." },
+		{ "limit", PORTERO_OPT_SECTION, .help = "A limit.",
+		    .section = inner },
+		{ .name = NULL },
+	};
+	static const struct {
+		const char *name, *text;
+	} cases[] = {
+		{ NULL, "x.max = size\n    Size.\n    Default: 25M.\n"
+			"x.limit \"name\" { ... }\n    A limit.\n"
+			"x.limit.per = duration\n    Window.\n"
+			"    Range: 1s to 1m.\n" },
+		{ "max", "x.max = size\n    Size.\n    Default: 25M.\n" },
+		{ "limit.per", "x.limit.per = duration\n    Window.\n"
+			       "    Range: 1s to 1m.\n" },
+		{ "limit.x", NULL },
+		{ "max.x", NULL },
+	};
+	struct buf out = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		assert_int_equal(
+		    config_help_plugin("x", options, cases[i].name, &out),
+		    cases[i].text == NULL ? -1 : 0);
+		buf_append(&out, "", 1);
+		assert_string_equal(buf_data(&out),
+		    cases[i].text == NULL ? "" : cases[i].text);
+		buf_free(&out);
+	}
+	assert_int_equal(config_help_plugin("x", NULL, NULL, &out), 0);
+	assert_true(buf_len(&out) > 0);
+	buf_free(&out);
 }
 
 static void
@@ -500,6 +546,7 @@ main(void)
 		cmocka_unit_test(test_what_needs_a_restart_is_named),
 		cmocka_unit_test(test_a_near_plugin_is_offered),
 		cmocka_unit_test(test_help_knows_every_option_it_lists),
+		cmocka_unit_test(test_help_on_the_options_of_a_plugin),
 		cmocka_unit_test(
 		    test_a_name_outside_the_table_ends_the_process),
 		cmocka_unit_test(test_a_text_that_is_not_resolved_is_refused),
