@@ -7,7 +7,7 @@
  * an entry that does not fit, counts as "cannot tell".
  *
  * Words for the log (cause): ok, bad_password, no_user, suspended, deferred,
- * timeout, plugin.
+ * timeout, plugin; or for DENY and DEFER the plugin's own (reply.reason).
  */
 #include "policy/login.h"
 
@@ -117,13 +117,26 @@ plugin_failed(const struct login *l, const struct plugin *p, struct str sid,
 	shared_add(l->shared, l->row, COUNTER_PLUGIN_FAILED, 1);
 }
 
+/* The plugin's word, if it gave a usable one. */
+static struct str
+cause_or(const struct login *l, struct str otherwise)
+{
+	const char *reason = l->reply.reason;
+	size_t len = strnlen(reason, sizeof l->reply.reason);
+
+	if (len == 0 || len == sizeof l->reply.reason ||
+	    strspn(reason, "abcdefghijklmnopqrstuvwxyz0123456789_") != len)
+		return otherwise;
+	return str_of(reason);
+}
+
 static void
 fill_denied(struct login *l, struct login_answer *a)
 {
 	bool usable;
 
 	a->verdict = PORTERO_DENY;
-	a->cause = STR("bad_password");
+	a->cause = cause_or(l, STR("bad_password"));
 	if (l->reply.code != 525)
 		return;
 	a->cause = STR("suspended");
@@ -140,7 +153,8 @@ fill_deferred(struct login *l, struct login_answer *a)
 	bool usable;
 
 	a->verdict = PORTERO_DEFER;
-	a->cause = host_is_late() ? STR("timeout") : STR("deferred");
+	a->cause = host_is_late() ? STR("timeout") :
+			      cause_or(l, STR("deferred"));
 	if (l->reply.code == 0)
 		return;
 	refusal_clamp(&l->reply, PORTERO_DEFER, &usable);

@@ -210,6 +210,35 @@ test_a_suspended_person_is_denied_with_the_reply(void **state)
 }
 
 static void
+test_the_plugins_word_is_the_cause(void **state)
+{
+	static const struct {
+		enum portero_verdict verdict;
+		const char *reason, *cause;
+	} table_of[] = {
+		{ PORTERO_DENY, "locked", "locked" },
+		{ PORTERO_DENY, "", "bad_password" },
+		{ PORTERO_DENY, "not a word", "bad_password" },
+		{ PORTERO_DEFER, "ldap_down", "ldap_down" },
+		{ PORTERO_DEFER, "x\ny", "deferred" },
+		{ PORTERO_NEXT, "locked", "ok" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof table_of / sizeof *table_of; i++) {
+		scripts[0].verdict = table_of[i].verdict;
+		snprintf(scripts[0].reply.reason,
+		    sizeof scripts[0].reply.reason, "%s", table_of[i].reason);
+		login_ask(login, &q, &a);
+		assert_str(a.cause, table_of[i].cause);
+	}
+	scripts[0].verdict = PORTERO_DENY;
+	memset(scripts[0].reply.reason, 'x', sizeof scripts[0].reply.reason);
+	login_ask(login, &q, &a);
+	assert_str(a.cause, "bad_password");
+}
+
+static void
 test_an_empty_password_reaches_no_plugin(void **state)
 {
 	(void)state;
@@ -283,6 +312,7 @@ main(void)
 		TEST(test_the_identity_is_the_plugins_and_knows_its_section),
 		TEST(test_an_unusable_identity_is_cannot_tell),
 		TEST(test_a_suspended_person_is_denied_with_the_reply),
+		TEST(test_the_plugins_word_is_the_cause),
 		TEST(test_an_empty_password_reaches_no_plugin),
 		TEST(test_the_section_of_the_person_says_whose_an_address_is),
 	};
