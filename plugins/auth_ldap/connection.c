@@ -1,0 +1,543 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "connection.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openldap.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+/* What ldap_init_fd() calls them; no public header does. */
+#define PROTO_TCP 1
+#define PROTO_IPC 3
+
+#define AT_ONCE_MS 250
+#define SPARE_MS 50
+#define MAX_MESSAGE_BYTES (1 << 20)
+
+/* A peer that is gone is noticed on a connection that is kept. */
+#define KEEPALIVE_IDLE_S 60
+#define KEEPALIVE_INTERVAL_S 10
+#define KEEPALIVE_PROBES 3
+#define USER_TIMEOUT_MS 10000
+
+struct connection {
+	const struct connection_settings *settings; /* borrowed */
+	LDAP *ld;                                   /* owned */
+	int fd;                                     /* ld's */
+	bool fresh;
+};
+
+int64_t
+connection_now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+LDAP *
+connection_handle(const struct connection *c)
+{
+	return c->ld;
+}
+
+bool
+connection_is_fresh(const struct connection *c)
+{
+	return c->fresh;
+}
+
+/* ---- time and answers ---------------------------------------------------- */
+
+/* Of this time-out, what the question in hand leaves: we give up a little
+ * before the host would have to. */
+static int
+time_for(const struct connection_settings *s, int timeout_ms)
+{
+	int64_t left = s->host->time_left_ms(s->host) - SPARE_MS;
+
+	if (left < 0)
+		return 0;
+	return left < timeout_ms ? (int)left : timeout_ms;
+}
+
+static struct timeval
+timeval_of(int ms)
+{
+	return (struct timeval){ .tv_sec = ms / 1000,
+		.tv_usec = ms % 1000 * 1000 };
+}
+
+static void __attribute__((format(printf, 3, 4)))
+answer_set(struct answer *a, int code, const char *format, ...)
+{
+	va_list ap;
+
+	*a = (struct answer){ .code = code, .policy = PP_noError };
+	va_start(ap, format);
+	vsnprintf(a->text, sizeof a->text, format, ap);
+	va_end(ap);
+}
+
+static void
+answer_late(struct answer *a, const char *what, int ms)
+{
+	answer_set(a, LDAP_TIMEOUT, "%s: no answer within %d ms", what, ms);
+}
+
+/* What libldap noted when a call of its own failed. */
+static void
+answer_local(struct answer *a, LDAP *ld, const char *what, int64_t started_ms)
+{
+	int code = LDAP_LOCAL_ERROR;
+	char *text = NULL;
+
+	ldap_get_option(ld, LDAP_OPT_RESULT_CODE, &code);
+	ldap_get_option(ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &text);
+	if (code == LDAP_SUCCESS)
+		code = LDAP_LOCAL_ERROR;
+	answer_set(a, code, "%s: %s%s%s", what, ldap_err2string(code),
+	    text != NULL && *text != '\0' ? ": " : "",
+	    text != NULL ? text : "");
+	a->at_once = code == LDAP_SERVER_DOWN &&
+	    connection_now_ms() - started_ms < AT_ONCE_MS;
+	ldap_memfree(text);
+}
+
+/* ---- the socket ---------------------------------------------------------- */
+
+static void
+keep_alive(int fd)
+{
+	/* clang-format off */
+	static const struct { int level, name, value; } options[] = {
+		{ SOL_SOCKET,  SO_KEEPALIVE,     1 },
+		{ IPPROTO_TCP, TCP_NODELAY,      1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE,     KEEPALIVE_IDLE_S },
+		{ IPPROTO_TCP, TCP_KEEPINTVL,    KEEPALIVE_INTERVAL_S },
+		{ IPPROTO_TCP, TCP_KEEPCNT,      KEEPALIVE_PROBES },
+		{ IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS },
+	};
+	/* clang-format on */
+
+	/* A kernel that lacks one makes the others no less useful. */
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+		(void)setsockopt(fd, options[i].level, options[i].name,
+		    &options[i].value, sizeof options[i].value);
+}
+
+/* 0, or errno. */
+static int
+wait_connected(int fd, int ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	socklen_t len = sizeof(int);
+	int error = 0, n = poll(&p, 1, ms);
+
+	if (n == 0)
+		return ETIMEDOUT;
+	if (n == -1 ||
+	    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1)
+		return errno;
+	return error;
+}
+
+/* A connected descriptor, or -1 and the reason in *a. */
+static int
+dial(const struct connection_settings *s, const struct sockaddr *address,
+    socklen_t len, int64_t until_ms, struct answer *a)
+{
+	int fd = socket(address->sa_family,
+	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int64_t left = until_ms - connection_now_ms();
+	int error = 0;
+
+	if (fd != -1 && address->sa_family != AF_UNIX)
+		keep_alive(fd);
+	if (fd == -1)
+		error = errno;
+	else if (left <= 0)
+		error = ETIMEDOUT;
+	else if (connect(fd, address, len) == -1)
+		error = errno == EINPROGRESS ? wait_connected(fd, (int)left) :
+					       errno;
+	if (error == 0 && s->host->time_left_ms(s->host) > 0)
+		return fd;
+	if (fd != -1)
+		close(fd);
+	answer_set(a, LDAP_SERVER_DOWN, "connect: %s", strerror(error));
+	return -1;
+}
+
+static int
+dial_path(const struct connection_settings *s, const char *path,
+    int64_t until_ms, struct answer *a)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t len = strlen(path);
+
+	if (len >= sizeof address.sun_path) {
+		answer_set(a, LDAP_PARAM_ERROR, "its path is too long");
+		return -1;
+	}
+	memcpy(address.sun_path, path, len + 1);
+	return dial(s, (const struct sockaddr *)&address, sizeof address,
+	    until_ms, a);
+}
+
+static int
+dial_host(const struct connection_settings *s, const LDAPURLDesc *url,
+    int64_t until_ms, struct answer *a)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG };
+	struct addrinfo *list = NULL;
+	char port[8];
+	int fd = -1, rc;
+
+	snprintf(port, sizeof port, "%u", (unsigned)url->lud_port & 0xffff);
+	rc = getaddrinfo(url->lud_host, port, &hints, &list);
+	if (rc != 0) {
+		answer_set(a, LDAP_SERVER_DOWN, "%s: %s", url->lud_host,
+		    gai_strerror(rc));
+		return -1;
+	}
+	for (const struct addrinfo *i = list; i != NULL && fd == -1;
+	     i = i->ai_next)
+		fd = dial(s, i->ai_addr, i->ai_addrlen, until_ms, a);
+	freeaddrinfo(list);
+	return fd;
+}
+
+/* ---- TLS ----------------------------------------------------------------- */
+
+/* libldap reads no configuration of the system's here. */
+static const char *
+system_authorities(void)
+{
+	static const char *const paths[] = {
+		"/etc/ssl/certs/ca-certificates.crt",
+		"/etc/pki/tls/certs/ca-bundle.crt",
+		"/etc/ssl/ca-bundle.pem",
+		"/etc/ssl/cert.pem",
+	};
+
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+		if (access(paths[i], R_OK) == 0)
+			return paths[i];
+	return NULL;
+}
+
+static bool
+set_file(LDAP *ld, int option, const char *path)
+{
+	return path == NULL ||
+	    ldap_set_option(ld, option, path) == LDAP_OPT_SUCCESS;
+}
+
+static bool
+set_tls(LDAP *ld, const struct connection_settings *s)
+{
+	const int verify =
+	    s->verify ? LDAP_OPT_X_TLS_DEMAND : LDAP_OPT_X_TLS_NEVER;
+	const int version = LDAP_OPT_X_TLS_PROTOCOL_TLS1_2;
+	const int is_server = 0;
+	const char *authorities =
+	    s->ca_file != NULL ? s->ca_file : system_authorities();
+
+	return set_file(ld, LDAP_OPT_X_TLS_CACERTFILE, authorities) &&
+	    set_file(ld, LDAP_OPT_X_TLS_CERTFILE, s->certificate) &&
+	    set_file(ld, LDAP_OPT_X_TLS_KEYFILE, s->key) &&
+	    ldap_set_option(ld, LDAP_OPT_X_TLS_REQUIRE_CERT, &verify) ==
+		LDAP_OPT_SUCCESS &&
+	    ldap_set_option(ld, LDAP_OPT_X_TLS_PROTOCOL_MIN, &version) ==
+		LDAP_OPT_SUCCESS &&
+	    ldap_set_option(ld, LDAP_OPT_X_TLS_NEWCTX, &is_server) ==
+		LDAP_OPT_SUCCESS;
+}
+
+/* The result of a message, or why there is none. *result_r may be NULL. */
+static void
+receive(struct connection *c, int id, const char *what, int64_t started_ms,
+    LDAPMessage **result_r, struct answer *a)
+{
+	int ms = time_for(c->settings, c->settings->timeout_ms);
+	struct timeval timeout = timeval_of(ms);
+	char *text = NULL;
+	int code, rc;
+
+	rc = ldap_result(c->ld, id, LDAP_MSG_ALL, &timeout, result_r);
+	if (rc == 0) {
+		answer_late(a, what, ms);
+		return;
+	}
+	if (rc == -1) {
+		answer_local(a, c->ld, what, started_ms);
+		return;
+	}
+	rc = ldap_parse_result(c->ld, *result_r, &code, NULL, &text, NULL,
+	    NULL, 0);
+	if (rc != LDAP_SUCCESS)
+		answer_local(a, c->ld, what, started_ms);
+	else
+		answer_set(a, code, "%s: %s%s%s", what, ldap_err2string(code),
+		    text != NULL && *text != '\0' ? ": " : "",
+		    text != NULL ? text : "");
+	ldap_memfree(text);
+}
+
+static bool
+ask_starttls(struct connection *c, struct answer *a)
+{
+	int64_t started = connection_now_ms();
+	LDAPMessage *result = NULL;
+	int id;
+
+	if (ldap_start_tls(c->ld, NULL, NULL, &id) != LDAP_SUCCESS)
+		answer_local(a, c->ld, "StartTLS", started);
+	else
+		receive(c, id, "StartTLS", started, &result, a);
+	ldap_msgfree(result);
+	return a->code == LDAP_SUCCESS;
+}
+
+static bool
+start_tls(struct connection *c, bool is_ldaps, int64_t until_ms,
+    struct answer *a)
+{
+	int64_t started = connection_now_ms();
+	struct timeval timeout;
+	int64_t left;
+
+	if (!is_ldaps && !ask_starttls(c, a))
+		return false;
+	left = until_ms - connection_now_ms();
+	if (left <= 0) {
+		answer_late(a, "TLS", c->settings->connect_timeout_ms);
+		return false;
+	}
+	timeout = timeval_of((int)left);
+	if (set_tls(c->ld, c->settings) &&
+	    ldap_set_option(c->ld, LDAP_OPT_NETWORK_TIMEOUT, &timeout) ==
+		LDAP_OPT_SUCCESS &&
+	    ldap_install_tls(c->ld) == LDAP_SUCCESS)
+		return true;
+	answer_local(a, c->ld,
+	    "TLS (is the certificate valid, of a known authority, and for "
+	    "this host's name?)",
+	    started);
+	a->at_once = false;
+	return false;
+}
+
+/* ---- open and close ------------------------------------------------------ */
+
+static bool
+set_options(LDAP *ld, const struct connection_settings *s)
+{
+	const int version = LDAP_VERSION3;
+	struct timeval answer = timeval_of(s->timeout_ms);
+	struct timeval network = timeval_of(s->connect_timeout_ms);
+	ber_len_t max = MAX_MESSAGE_BYTES;
+	Sockbuf *sb = NULL;
+
+	return ldap_set_option(ld, LDAP_OPT_PROTOCOL_VERSION, &version) ==
+	    LDAP_OPT_SUCCESS &&
+	    ldap_set_option(ld, LDAP_OPT_REFERRALS, LDAP_OPT_OFF) ==
+	    LDAP_OPT_SUCCESS &&
+	    ldap_set_option(ld, LDAP_OPT_TIMEOUT, &answer) ==
+	    LDAP_OPT_SUCCESS &&
+	    ldap_set_option(ld, LDAP_OPT_NETWORK_TIMEOUT, &network) ==
+	    LDAP_OPT_SUCCESS &&
+	    /* without it the handshake spins until the end of days */
+	    ldap_set_option(ld, LDAP_OPT_CONNECT_ASYNC, LDAP_OPT_ON) ==
+	    LDAP_OPT_SUCCESS &&
+	    ldap_get_option(ld, LDAP_OPT_SOCKBUF, &sb) == LDAP_OPT_SUCCESS &&
+	    ber_sockbuf_ctrl(sb, LBER_SB_OPT_SET_MAX_INCOMING, &max) == 1;
+}
+
+static int
+dial_url(const struct connection_settings *s, const LDAPURLDesc *url,
+    int64_t until_ms, struct answer *a)
+{
+	if (strcmp(url->lud_scheme, "ldapi") == 0)
+		return dial_path(s, url->lud_host, until_ms, a);
+	return dial_host(s, url, until_ms, a);
+}
+
+/* Makes a handle of a connected descriptor, with TLS if the URL says so. */
+static bool
+attach(struct connection *c, const LDAPURLDesc *url, const char *uri,
+    int64_t until_ms, struct answer *a)
+{
+	bool is_ldaps = strcmp(url->lud_scheme, "ldaps") == 0;
+	bool is_ldapi = strcmp(url->lud_scheme, "ldapi") == 0;
+	bool wants_tls = is_ldaps || (c->settings->starttls && !is_ldapi);
+	int rc = ldap_init_fd(c->fd, is_ldapi ? PROTO_IPC : PROTO_TCP, uri,
+	    &c->ld);
+
+	if (rc != LDAP_SUCCESS) {
+		answer_set(a, rc, "%s", ldap_err2string(rc));
+		return false;
+	}
+	if (!set_options(c->ld, c->settings)) {
+		answer_set(a, LDAP_LOCAL_ERROR, "libldap lacks an option");
+		return false;
+	}
+	return !wants_tls || start_tls(c, is_ldaps, until_ms, a);
+}
+
+struct connection *
+connection_open(const struct connection_settings *s, const char *uri,
+    struct answer *a)
+{
+	const struct portero_host *host = s->host;
+	int ms = time_for(s, s->connect_timeout_ms);
+	int64_t until = connection_now_ms() + ms;
+	LDAPURLDesc *url = NULL;
+	struct connection *c;
+	bool attached;
+
+	answer_set(a, LDAP_SUCCESS, " ");
+	c = calloc(1, sizeof *c);
+	if (c == NULL || ldap_url_parse(uri, &url) != LDAP_URL_SUCCESS) {
+		answer_set(a, LDAP_PARAM_ERROR, "not a URI of a server");
+		free(c);
+		return NULL;
+	}
+	c->settings = s;
+	c->fresh = true;
+	c->fd = dial_url(s, url, until, a);
+	if (c->fd == -1 || host->guard(host, c->fd) == -1) {
+		if (c->fd != -1) {
+			answer_set(a, LDAP_LOCAL_ERROR, "too many guarded");
+			close(c->fd);
+		}
+		ldap_free_urldesc(url);
+		free(c);
+		return NULL;
+	}
+	attached = attach(c, url, uri, until, a);
+	host->unguard(host, c->fd);
+	ldap_free_urldesc(url);
+	if (!attached)
+		connection_close(&c);
+	return c;
+}
+
+void
+connection_close(struct connection **c)
+{
+	if (*c == NULL)
+		return;
+	/* Saying goodbye must not wait for a peer that does not read: the
+	 * socket does not block. */
+	if ((*c)->ld != NULL)
+		ldap_unbind_ext((*c)->ld, NULL, NULL);
+	else
+		close((*c)->fd);
+	free(*c);
+	*c = NULL;
+}
+
+/* ---- operations ---------------------------------------------------------- */
+
+/* The time has begun to run. false: there is none, and nothing may be sent. */
+static bool
+begin(struct connection *c, const char *what, struct answer *a)
+{
+	const struct portero_host *host = c->settings->host;
+
+	c->fresh = false;
+	if (time_for(c->settings, c->settings->timeout_ms) == 0)
+		answer_late(a, what, 0);
+	else if (host->guard(host, c->fd) == -1)
+		answer_set(a, LDAP_LOCAL_ERROR, "%s: too many guarded", what);
+	else
+		return true;
+	return false;
+}
+
+static void
+end(struct connection *c)
+{
+	c->settings->host->unguard(c->settings->host, c->fd);
+}
+
+/* draft-behera-ldap-password-policy */
+static int
+policy_of(struct connection *c, LDAPMessage *result)
+{
+	LDAPPasswordPolicyError policy = PP_noError;
+	LDAPControl **list = NULL, *found;
+	ber_int_t expires, grace;
+
+	if (result == NULL ||
+	    ldap_parse_result(c->ld, result, NULL, NULL, NULL, NULL, &list,
+		0) != LDAP_SUCCESS)
+		return PP_noError;
+	found = ldap_control_find(LDAP_CONTROL_PASSWORDPOLICYRESPONSE, list,
+	    NULL);
+	if (found != NULL)
+		ldap_parse_passwordpolicy_control(c->ld, found, &expires,
+		    &grace, &policy);
+	ldap_controls_free(list);
+	return (int)policy;
+}
+
+void
+connection_bind(struct connection *c, const char *dn, const char *mechanism,
+    struct portero_str password, struct answer *a)
+{
+	char oid[] = LDAP_CONTROL_PASSWORDPOLICYREQUEST;
+	LDAPControl policy = { .ldctl_oid = oid };
+	LDAPControl *controls[] = { &policy, NULL };
+	/* libldap does not write to it */
+	struct berval secret = { password.len,
+		(char *)(uintptr_t)(password.ptr == NULL ? "" : password.ptr) };
+	int64_t started = connection_now_ms();
+	LDAPMessage *result = NULL;
+	int id;
+
+	if (!begin(c, "bind", a))
+		return;
+	if (ldap_sasl_bind(c->ld, dn, mechanism, &secret, controls, NULL,
+		&id) != LDAP_SUCCESS)
+		answer_local(a, c->ld, "bind", started);
+	else
+		receive(c, id, "bind", started, &result, a);
+	a->policy = policy_of(c, result);
+	ldap_msgfree(result);
+	end(c);
+}
+
+void
+connection_search(struct connection *c, const struct query *q,
+    LDAPMessage **result_r, struct answer *a)
+{
+	struct timeval limit = timeval_of(c->settings->timeout_ms);
+	int64_t started = connection_now_ms();
+	int id;
+
+	*result_r = NULL;
+	if (!begin(c, "search", a))
+		return;
+	if (ldap_search_ext(c->ld, q->base, q->scope, q->filter, q->attributes,
+		0, NULL, NULL, &limit, q->max_entries, &id) != LDAP_SUCCESS)
+		answer_local(a, c->ld, "search", started);
+	else
+		receive(c, id, "search", started, result_r, a);
+	end(c);
+}

@@ -1,0 +1,71 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * One connection to one directory server. We connect the socket and libldap
+ * gets it non-blocking, because that is how its time-outs hold during a TLS
+ * handshake and within a message that comes in drips.
+ *
+ * What must hold: nothing is sent without time left, no call takes longer than
+ * its time-out, and while a call lasts the descriptor is under the host's
+ * guard. After any doubt the caller closes the connection.
+ */
+#ifndef AUTH_LDAP_CONNECTION_H
+#define AUTH_LDAP_CONNECTION_H
+
+#include <ldap.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <portero/plugin.h>
+
+struct connection_settings {
+	const struct portero_host *host; /* borrowed */
+	bool starttls;
+	bool verify;
+	char *ca_file;     /* NULL: the system's authorities */
+	char *certificate; /* NULL: none */
+	char *key;
+	int connect_timeout_ms; /* until TLS stands */
+	int timeout_ms;         /* of each answer */
+};
+
+/* What came of an operation. */
+struct answer {
+	int code;     /* of LDAP; negative: libldap's own */
+	int policy;   /* bind: LDAPPasswordPolicyError */
+	bool at_once; /* LDAP_SERVER_DOWN before the server can have thought */
+	char text[256]; /* of the server, or the reason */
+};
+
+struct connection;
+
+/* NULL: the reason is in *a. */
+struct connection *connection_open(const struct connection_settings *s,
+    const char *uri, struct answer *a);
+void connection_close(struct connection **c);
+
+/* mechanism: LDAP_SASL_SIMPLE or "EXTERNAL". */
+void connection_bind(struct connection *c, const char *dn,
+    const char *mechanism, struct portero_str password, struct answer *a);
+
+struct query {
+	const char *base;
+	int scope;
+	const char *filter;
+	char **attributes; /* NULL-terminated */
+	int max_entries;   /* the server says so when there are more */
+};
+
+/* *result_r is the caller's, also with most errors; free: ldap_msgfree(). */
+void connection_search(struct connection *c, const struct query *q,
+    LDAPMessage **result_r, struct answer *a);
+
+/* For reading results; borrowed. */
+LDAP *connection_handle(const struct connection *c);
+/* Nothing was asked on it yet. */
+bool connection_is_fresh(const struct connection *c);
+
+int64_t connection_now_ms(void);
+
+#endif

@@ -1,0 +1,290 @@
+/*
+ * Copyright 2026 The Portero Authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Directories hold what people once typed: a value that is wrong costs itself
+ * and a line in the log, and never the login, but for the id.
+ */
+#include "entry.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define MAX_WINDOW_S (31 * 86400)
+
+void
+entry_attribute_list(const struct entry_attributes *a,
+    char *list[MAX_ATTRIBUTES])
+{
+	char *const single[] = { a->id, a->class_name, a->limit, a->size,
+		a->language, a->group };
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof single / sizeof *single; i++)
+		if (single[i] != NULL)
+			list[n++] = single[i];
+	for (size_t i = 0; a->addresses[i] != NULL; i++)
+		list[n++] = a->addresses[i];
+	list[n] = NULL;
+}
+
+/* ---- values -------------------------------------------------------------- */
+
+/* Not empty, no control characters, and it fits. */
+static bool
+copy(char *to, size_t size, struct portero_str s)
+{
+	if (s.len == 0 || s.len >= size)
+		return false;
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.ptr[i] < ' ' || s.ptr[i] == 0x7f)
+			return false;
+	memcpy(to, s.ptr, s.len);
+	to[s.len] = '\0';
+	return true;
+}
+
+/* What is before the first c; *s goes on behind it, or is empty. */
+static struct portero_str
+cut(struct portero_str *s, char c)
+{
+	struct portero_str head = *s;
+	const char *at = s->len == 0 ? NULL : memchr(s->ptr, c, s->len);
+
+	if (at == NULL) {
+		s->ptr += s->len;
+		s->len = 0;
+		return head;
+	}
+	head.len = (size_t)(at - s->ptr);
+	s->ptr = at + 1;
+	s->len -= head.len + 1;
+	return head;
+}
+
+/* Digits and at most one of the units' letters. */
+static bool
+number(struct portero_str s, const char *letters, const int64_t *factors,
+    int64_t *to)
+{
+	const char *letter;
+	int64_t n = 0;
+	size_t i;
+
+	for (i = 0; i < s.len && s.ptr[i] >= '0' && s.ptr[i] <= '9'; i++)
+		if (__builtin_mul_overflow(n, 10, &n) ||
+		    __builtin_add_overflow(n, s.ptr[i] - '0', &n))
+			return false;
+	*to = n;
+	if (i == 0 || i == s.len)
+		return i > 0;
+	letter = s.ptr[i] == '\0' ? NULL : strchr(letters, s.ptr[i]);
+	return i + 1 == s.len && letter != NULL &&
+	    !__builtin_mul_overflow(n, factors[letter - letters], to);
+}
+
+bool
+entry_size_parse(struct portero_str value, int64_t *bytes_r)
+{
+	static const int64_t factors[] = { 1 << 10, 1 << 20, 1 << 30, 1 << 10,
+		1 << 20, 1 << 30 };
+
+	return number(value, "kMGKmg", factors, bytes_r) && *bytes_r > 0;
+}
+
+bool
+entry_limit_parse(struct portero_str value, struct portero_limit *l)
+{
+	static const int64_t factors[] = { 1, 60, 3600, 86400 };
+	struct portero_str name = cut(&value, '=');
+	bool has_window = value.len > 0 &&
+	    memchr(value.ptr, '/', value.len) != NULL;
+	struct portero_str max = cut(&value, '/');
+	int64_t window = 0;
+
+	*l = (struct portero_limit){ .max = PORTERO_UNLIMITED };
+	if (!copy(l->name, sizeof l->name, name))
+		return false;
+	if ((max.len != strlen("unlimited") ||
+		memcmp(max.ptr, "unlimited", max.len) != 0) &&
+	    !number(max, "", NULL, &l->max))
+		return false;
+	if (has_window &&
+	    (!number(value, "smhd", factors, &window) || window < 1 ||
+		window > MAX_WINDOW_S))
+		return false;
+	l->window_s = (uint32_t)window;
+	return true;
+}
+
+/* ---- attributes ---------------------------------------------------------- */
+
+struct reading {
+	const struct portero_host *host;
+	LDAP *ld;
+	LDAPMessage *entry;
+	struct portero_identity *identity;
+};
+
+static void
+complain(const struct reading *r, const char *attribute,
+    const struct berval *value, const char *what)
+{
+	r->host->log(r->host, PORTERO_LOG_WARNING, "%s: %s \"%.*s\" %s",
+	    r->identity->id, attribute,
+	    value->bv_len > 64 ? 64 : (int)value->bv_len, value->bv_val, what);
+}
+
+/* false: the value is wrong. */
+typedef bool take_value(struct portero_identity *i, struct portero_str value);
+
+static bool
+take_class(struct portero_identity *i, struct portero_str value)
+{
+	return copy(i->class_name, sizeof i->class_name, value);
+}
+
+static bool
+take_language(struct portero_identity *i, struct portero_str value)
+{
+	return copy(i->language, sizeof i->language, value);
+}
+
+static bool
+take_size(struct portero_identity *i, struct portero_str value)
+{
+	int64_t bytes;
+
+	if (!entry_size_parse(value, &bytes))
+		return false;
+	i->max_size = bytes;
+	return true;
+}
+
+static bool
+take_limit(struct portero_identity *i, struct portero_str value)
+{
+	if (i->nlimits == PORTERO_MAX_LIMITS ||
+	    !entry_limit_parse(value, &i->limits[i->nlimits]))
+		return false;
+	i->nlimits++;
+	return true;
+}
+
+static bool
+take_address(struct portero_identity *i, struct portero_str value)
+{
+	if (!copy(i->addresses + i->addresses_len,
+		sizeof i->addresses - i->addresses_len, value)) {
+		i->addresses_complete = false;
+		return false;
+	}
+	i->addresses_len += (uint32_t)value.len + 1;
+	return true;
+}
+
+/* At most `max` of the attribute's values; those beyond are complained of. */
+static void
+take_values(const struct reading *r, const char *attribute, size_t max,
+    take_value *take)
+{
+	struct berval **values;
+
+	if (attribute == NULL)
+		return;
+	values = ldap_get_values_len(r->ld, r->entry, attribute);
+	for (size_t i = 0; values != NULL && values[i] != NULL; i++) {
+		const struct portero_str value = { values[i]->bv_val,
+			values[i]->bv_len };
+
+		if (i >= max)
+			complain(r, attribute, values[i],
+			    "is one value too many; the first holds");
+		else if (!take(r->identity, value))
+			complain(r, attribute, values[i],
+			    "is not understood, or does not fit; left out");
+	}
+	ldap_value_free_len(values);
+}
+
+static bool
+take_id(const struct reading *r, const char *attribute)
+{
+	struct berval **values =
+	    ldap_get_values_len(r->ld, r->entry, attribute);
+	int n = ldap_count_values_len(values);
+	bool good = n == 1 &&
+	    copy(r->identity->id, sizeof r->identity->id,
+		(struct portero_str){ values[0]->bv_val, values[0]->bv_len });
+
+	if (!good) {
+		char *dn = ldap_get_dn(r->ld, r->entry);
+
+		r->host->log(r->host, PORTERO_LOG_ERROR,
+		    "%s: %s is to name the person, but has %d values%s",
+		    dn, attribute, n,
+		    n == 1 ? ", and that one is of no use" : "");
+		ldap_memfree(dn);
+	}
+	ldap_value_free_len(values);
+	return good;
+}
+
+bool
+entry_identity(const struct portero_host *host, LDAP *ld, LDAPMessage *entry,
+    const struct entry_attributes *a, bool complete,
+    struct portero_identity *i)
+{
+	const struct reading r = { host, ld, entry, i };
+
+	i->addresses_complete = complete;
+	if (!take_id(&r, a->id))
+		return false;
+	take_values(&r, a->class_name, 1, take_class);
+	take_values(&r, a->size, 1, take_size);
+	take_values(&r, a->language, 1, take_language);
+	take_values(&r, a->limit, SIZE_MAX, take_limit);
+	for (size_t n = 0; a->addresses[n] != NULL; n++)
+		take_values(&r, a->addresses[n], SIZE_MAX, take_address);
+	return true;
+}
+
+/* ---- groups -------------------------------------------------------------- */
+
+char *
+dn_normalize(const char *dn)
+{
+	char *to = NULL;
+
+	if (ldap_dn_normalize(dn, LDAP_DN_FORMAT_LDAPV3, &to,
+		LDAP_DN_FORMAT_LDAPV3) == LDAP_SUCCESS)
+		return to;
+	ldap_memfree(to);
+	return NULL;
+}
+
+static bool
+is_group(const struct berval *value, const char *group)
+{
+	char *text = strndup(value->bv_val, value->bv_len);
+	char *dn = text == NULL ? NULL : dn_normalize(text);
+	bool same = dn != NULL && strcasecmp(dn, group) == 0;
+
+	ldap_memfree(dn);
+	free(text);
+	return same;
+}
+
+bool
+entry_is_in(LDAP *ld, LDAPMessage *entry, const char *attribute,
+    const char *group)
+{
+	struct berval **values = ldap_get_values_len(ld, entry, attribute);
+	bool found = false;
+
+	for (size_t i = 0; values != NULL && values[i] != NULL && !found; i++)
+		found = is_group(values[i], group);
+	ldap_value_free_len(values);
+	return found;
+}
