@@ -1,0 +1,321 @@
+# Copyright 2026 The Portero Authors
+# SPDX-License-Identifier: Apache-2.0
+"""A directory for tests: the real slapd with people in it, and a door before
+it that misbehaves as told."""
+import base64
+import contextlib
+import functools
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import threading
+from pathlib import Path
+from urllib.parse import quote
+
+import harness
+
+SUFFIX = "dc=example,dc=org"
+SERVICE = f"cn=portero,{SUFFIX}"
+SERVICE_PASSWORD = "service-s3cret"
+SLAPD = shutil.which("slapd", path="/usr/sbin:/usr/libexec:/usr/lib/openldap:"
+                     + os.environ.get("PATH", ""))
+MODULES = [p for p in ("/usr/lib/ldap", "/usr/lib/openldap",
+                       "/usr/lib64/openldap") if os.path.isdir(p)]
+IS_THERE = bool(SLAPD and MODULES and shutil.which("ldapadd") and
+                os.path.isdir("/etc/ldap/schema"))
+
+CONFIG = """
+include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/inetorgperson.schema
+modulepath {modules}
+moduleload back_mdb
+moduleload memberof
+moduleload ppolicy
+pidfile {folder}/slapd.pid
+TLSCACertificateFile {ca}
+TLSCertificateFile {certificate}
+TLSCertificateKeyFile {key}
+TLSVerifyClient allow
+database mdb
+suffix "{suffix}"
+rootdn "cn=root,{suffix}"
+rootpw root-s3cret
+directory {folder}/data
+index objectClass,uid,mail eq
+overlay memberof
+overlay ppolicy
+ppolicy_default "cn=policy,{suffix}"
+ppolicy_use_lockout
+access to attrs=userPassword by * auth
+access to dn.subtree="ou=open,{suffix}" by * read
+access to * by dn.exact="{service}" read
+  by dn.regex="^gidNumber=.*,cn=peercred,cn=external,cn=auth$" read
+  by dn.exact="cn=mx.example.test" read
+  by self read by * none
+"""
+
+
+def ssha(password, salt=b"saltsalt"):
+    digest = hashlib.sha1(password.encode() + salt).digest()
+    return "{SSHA}" + base64.b64encode(digest + salt).decode()
+
+
+def entry(dn, *classes, **attributes):
+    """LDIF; values that are lists stand several times."""
+    lines = [f"dn: {dn}"] + [f"objectClass: {c}" for c in classes]
+    for name, values in attributes.items():
+        for value in [values] if isinstance(values, str) else values:
+            lines.append(f"{name}: {value}")
+    return "\n".join(lines) + "\n"
+
+
+def person(uid, password, ou="people", **attributes):
+    return entry(f"uid={uid},ou={ou},{SUFFIX}", "inetOrgPerson", cn=uid, sn=uid,
+                 userPassword=ssha(password), uid=uid, **attributes)
+
+
+def people():
+    group = f"ou=groups,{SUFFIX}"
+    everybody = f"ou=people,{SUFFIX}"
+    return "\n".join([
+        entry(SUFFIX, "dcObject", "organization", dc="example", o="Example"),
+        entry(SERVICE, "organizationalRole", "simpleSecurityObject",
+              cn="portero", userPassword=ssha(SERVICE_PASSWORD)),
+        entry(f"cn=policy,{SUFFIX}", "device", "pwdPolicy", cn="policy",
+              pwdAttribute="userPassword", pwdLockout="TRUE",
+              pwdMaxFailure="1000"),
+        entry(f"ou=people,{SUFFIX}", "organizationalUnit", ou="people"),
+        entry(f"ou=open,{SUFFIX}", "organizationalUnit", ou="open"),
+        entry(group, "organizationalUnit", ou="groups"),
+        person("ana", "s3cret", mail=["ana@example.org", "a@example.org"],
+               employeeType="staff", preferredLanguage="es",
+               description=["hourly=2/1h", "nonsense"], carLicense="2k"),
+        person("luis", "pa55word", mail="luis@example.org"),
+        person("eva", "0ther-s3cret", mail="eva@example.org"),
+        person("open", "s3cret", ou="open", mail="open@example.org"),
+        # one mail address of two people
+        person("twin1", "s3cret", mail="twin@example.org"),
+        person("twin2", "s3cret", mail="twin@example.org"),
+        # two names of one person
+        person("two", "s3cret", mail="two@example.org").replace(
+            "\nuid: two\n", "\nuid: two\nuid: deux\n"),
+        # nobody can log in without a password
+        person("none", "x", mail="none@example.org").replace(
+            f"userPassword: {ssha('x')}\n", ""),
+        entry(f"cn=mailers,{group}", "groupOfNames", cn="mailers",
+              member=[f"uid=ana,{everybody}", f"uid=luis,{everybody}"]),
+        entry(f"cn=bulk,{group}", "groupOfNames", cn="bulk",
+              member=f"uid=luis,{everybody}"),
+    ])
+
+
+@functools.cache
+def server_certificate():
+    """For an address: libldap takes localhost for the machine's own name."""
+    certs = harness.certificates()
+    certs.openssl("req", "-x509", "-days", "90", "-nodes", "-CA", "ca.pem",
+                  "-CAkey", "ca.key", "-newkey", "ec",
+                  "-pkeyopt", "ec_paramgen_curve:P-256",
+                  "-keyout", "ldap.key", "-out", "ldap.crt",
+                  "-subj", "/CN=directory",
+                  "-addext", "subjectAltName=IP:127.0.0.1",
+                  "-addext", "basicConstraints=critical,CA:FALSE")
+    return certs.certificate("ldap"), certs.key("ldap")
+
+
+class Directory:
+    """A slapd that can be stopped and started."""
+
+    def __init__(self, folder):
+        certificate, key = server_certificate()
+        self.folder = Path(folder)
+        self.port = harness.free_port()
+        self.tls_port = harness.free_port()
+        self.socket = self.folder / "ldapi"
+        (self.folder / "data").mkdir()
+        (self.folder / "slapd.conf").write_text(CONFIG.format(
+            modules=MODULES[0], folder=self.folder, suffix=SUFFIX,
+            service=SERVICE, ca=harness.certificates().ca,
+            certificate=certificate, key=key))
+        self.password_file = self.folder / "password"
+        self.password_file.write_text(SERVICE_PASSWORD + "\n")
+        self.password_file.chmod(0o600)
+        self.uri = f"ldap://127.0.0.1:{self.port}"
+        self.ldaps = f"ldaps://127.0.0.1:{self.tls_port}"
+        self.ldapi = "ldapi://" + quote(str(self.socket), safe="")
+        self.process = None
+
+    def start(self):
+        with open(self.folder / "slapd.log", "ab") as log:
+            self.process = subprocess.Popen(
+                [SLAPD, "-f", str(self.folder / "slapd.conf"), "-d", "0", "-h",
+                 f"{self.uri} {self.ldaps} {self.ldapi}"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        harness.wait_until(self.is_up, 20, "slapd")
+        self.socket.chmod(0o777)
+
+    def is_up(self):
+        assert self.process.poll() is None, \
+            (self.folder / "slapd.log").read_text()
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return self.socket.exists()
+
+    def change(self, ldif, *options):
+        subprocess.run(["ldapmodify", "-x", "-H", self.uri, "-D",
+                        f"cn=root,{SUFFIX}", "-w", "root-s3cret", *options],
+                       input=ldif, text=True, check=True, capture_output=True,
+                       env=dict(os.environ, LDAPNOINIT="1"))
+
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def stop(self):
+        if self.process is not None:
+            self.resume()
+            self.process.terminate()
+            self.process.wait()
+            self.process = None
+
+    def options(self, **changes):
+        """Of an auth section that searches with the service's login."""
+        return {"plugin": "auth_ldap", "uri": [self.uri],
+                "base": f"ou=people,{SUFFIX}", "bind_dn": SERVICE,
+                "bind_password_file": str(self.password_file), **changes}
+
+
+@contextlib.contextmanager
+def running_directory():
+    folder = harness.temporary_folder()
+    directory = Directory(folder)
+    try:
+        directory.start()
+        directory.change(people(), "-a")
+        yield directory
+    finally:
+        directory.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# ---- a door that misbehaves ----
+
+BIND, SEARCH, EXTENDED = 0x60, 0x63, 0x77
+
+
+def request_of(message):
+    """Message id and kind of operation, of one whole request."""
+    at = 2 + (message[1] & 0x7f if message[1] & 0x80 else 0)
+    length = message[at + 1]
+    return (int.from_bytes(message[at + 2:at + 2 + length], "big"),
+            message[at + 2 + length])
+
+
+def reply(message_id, kind, code, text=b""):
+    result = b"\x0a\x01" + bytes([code]) + b"\x04\x00" + \
+        b"\x04" + bytes([len(text)]) + text
+    operation = bytes([kind, len(result)]) + result
+    number = b"\x02\x04" + struct.pack(">I", message_id)
+    return b"\x30" + bytes([len(number + operation)]) + number + operation
+
+
+def end(s):
+    """Also for a thread that waits on it, which a close alone does not wake."""
+    with contextlib.suppress(OSError):
+        s.shutdown(socket.SHUT_RDWR)
+    s.close()
+
+
+class Door:
+    """Stands before a directory and passes everything on, until it is told
+    what to do with a request of some kind: "silent", "reset", "accept" (and
+    say nothing more), bytes to answer with, or a code and a text. Without a
+    directory it never says a word."""
+
+    def __init__(self, directory=None):
+        self.directory = directory
+        self.on = {}
+        self.seen = []  # kinds of requests
+        self.sockets = []
+        self.mute = []  # clients that get no answer any more
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.uri = f"ldap://127.0.0.1:{self.port}"
+        self.ldaps = f"ldaps://127.0.0.1:{self.port}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client = self.listener.accept()[0]
+                self.sockets.append(client)
+                if self.directory is not None:
+                    threading.Thread(target=self.serve, args=(client,),
+                                     daemon=True).start()
+
+    def serve(self, client):
+        server = socket.create_connection(("127.0.0.1", self.directory.port))
+        self.sockets.append(server)
+        threading.Thread(target=self.copy, args=(server, client),
+                         daemon=True).start()
+        with contextlib.suppress(OSError):
+            while message := client.recv(65536):
+                if not self.misbehave(client, message):
+                    server.sendall(message)
+            server.shutdown(socket.SHUT_WR)
+
+    def misbehave(self, client, message):
+        if client in self.mute:
+            return True
+        number, kind = request_of(message)
+        self.seen.append(kind)
+        what = self.on.get(kind)
+        if what == "reset":
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                              struct.pack("ii", 1, 0))
+            client.close()
+        elif what == "accept":
+            self.mute.append(client)
+            client.sendall(reply(number, kind + 1, 0))
+        elif isinstance(what, bytes):
+            client.sendall(what)
+        elif isinstance(what, tuple):
+            # the answer to a search ends it: 0x65; else the next number
+            end = 0x65 if kind == SEARCH else kind + 1
+            client.sendall(reply(number, end, *what))
+        return what is not None
+
+    @staticmethod
+    def copy(source, to):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                to.sendall(data)
+            to.shutdown(socket.SHUT_WR)
+
+    def hang_up(self):
+        """Ends all connections."""
+        for s in self.sockets:
+            end(s)
+        self.sockets = []
+
+    def close(self):
+        end(self.listener)
+        self.hang_up()
+
+
+@contextlib.contextmanager
+def door(directory=None, **on):
+    names = {"bind": BIND, "search": SEARCH, "extended": EXTENDED}
+    d = Door(directory)
+    d.on = {names[name]: what for name, what in on.items()}
+    try:
+        yield d
+    finally:
+        d.close()
