@@ -111,3 +111,8 @@ def rollup(pid, name="Private_Dirty"):
     """A sum over all mappings, in bytes."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     return 1024 * int(re.search(rf"^{name}:\s+(\d+)", text, re.M).group(1))
+
+
+def is_sanitized(pid):
+    """Then what memory it takes says nothing."""
+    return "libasan" in Path(f"/proc/{pid}/maps").read_text()

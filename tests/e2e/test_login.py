@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from client import Client, Closed, insecure_context
-from harness import Section, certificates
+from harness import Section, certificates, wait_until
 
 PORTS = ["submissions", "submission"]
 
@@ -337,6 +337,9 @@ def test_login_deadline_holds_whatever_the_client_does(start):
 def test_late_directory_is_not_a_wrong_password(start):
     portero = start(auth_timeout="1s")
     with portero.secure() as client, portero.login("luis", "pa55word") as other:
+        wait_until(lambda: all(p["state"] == "idle" for p in
+                               portero.status()["processes"]
+                               if p["role"] == "auth"), 5, "idle workers")
         # stands still, as if the directory did not answer
         pids = portero.kill_role("auth", signal.SIGSTOP)
         assert pids

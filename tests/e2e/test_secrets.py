@@ -273,7 +273,7 @@ def test_no_process_leaves_a_core(portero):
     with portero.secure() as client:
         client.send(plain_line(RIGHT)[:-4].encode())
         for role in ("session", "auth"):
-            for pid in portero.kill_role(role, signal.SIGSEGV):
+            for pid in portero.kill_role(role, signal.SIGABRT):
                 wait_until(lambda p=pid: not harness.is_process(p), 5, role)
     assert cores() == before
     assert not places_in_files(portero)
