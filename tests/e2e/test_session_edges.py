@@ -118,6 +118,60 @@ def test_cut_after_the_dot_is_unknown_and_logged(start, sink):
     portero.process.wait(10)
 
 
+def test_cut_wherever_it_is(start, sink):
+    """Every state of a session, and everybody whom it may wait for."""
+    portero = start(stop_timeout="1s", session_workers=1,
+                    auth_timeout="20s", policy_timeout="20s",
+                    **quota(limit("daily", messages=100)))
+    sink.on("rcpt", upstream.silent(), match="silent@")
+    steps = [MAIL, RCPT, "DATA"]
+
+    def transaction(count):
+        client = portero.login()
+        for step in steps[:count]:
+            assert client.command(step).code in (250, 354)
+        return client
+
+    silent = portero.connect("submissions", greet=False)  # handshake done
+    greeted = portero.connect("submission")
+    idle, in_mail, in_rcpt = portero.login(), transaction(1), transaction(2)
+    in_data, full, asked = transaction(3), transaction(3), transaction(2)
+    waits = transaction(1)
+    in_sasl, in_login = portero.secure(), portero.secure()
+    delayed = portero.secure()
+    waits.send(b"RCPT TO:<silent@example.net>\r\n")
+    in_data.send(TEXT)
+    in_sasl.expect(334, "AUTH LOGIN")
+    sink.reading.clear()
+    full.socket.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        while True:
+            full.send(b"x" * 62 + b"\r\n" * 1024)
+    full.socket.settimeout(20)
+    delayed.send(f"AUTH PLAIN {plain('ana', 'wrong')}\r\n".encode())
+    portero.wait_event("auth", result="fail")
+    stopped = [pid for role in ("auth", "policy")
+               for pid in portero.kill_role(role, signal.SIGSTOP)]
+    in_login.send(f"AUTH PLAIN {plain('ana', 's3cret')}\r\n".encode())
+    asked.send(b"DATA\r\n")
+    time.sleep(0.1)
+    portero.process.send_signal(signal.SIGTERM)
+    for client in (greeted, in_mail, in_rcpt, in_data, full, asked, waits,
+                   in_sasl, in_login):
+        assert client.reply().status == "421 4.3.2"
+        assert client.is_closed()
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    portero.process.wait(20)
+    for client in (silent, idle, delayed):
+        client.close()
+    sessions = [e["s"] for e in portero.events("session")]
+    assert len(sessions) == len(set(sessions)) == 12
+    lost = portero.events("message")
+    assert {e["s"] for e in lost} == {in_data.greeting.sid, full.greeting.sid}
+    assert all(e["outcome"] == "lost" for e in lost)
+
+
 # ---- the upstream ----
 
 def test_body_of_a_lost_upstream_is_lost_however_the_client_ends(start, sink):
