@@ -104,7 +104,7 @@ log_probe(struct upstream_watch *w)
 	log_adds(&l, "state", down ? "down" : "up");
 	log_adds(&l, "host", u->host);
 	log_addn(&l, "port", u->port);
-	log_adds(&l, "peer", w->peer);
+	log_adds(&l, "upstream", w->peer);
 	if (down)
 		log_adds(&l, "error", w->probe_error);
 	log_end(&l);

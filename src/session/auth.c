@@ -135,7 +135,7 @@ on_login_answer(void *owner, uint64_t id, const uint8_t *record, size_t len)
 		a.cause = STR("timeout");
 	} else if (login_answer_decode(record, len, &a) == -1) {
 		memset(&a, 0, sizeof a);
-		a.cause = STR("broken answer");
+		a.cause = STR("broken");
 	}
 	if (a.verdict == PORTERO_NEXT && a.id.len > 0)
 		login_ok(s, &a);
@@ -166,7 +166,7 @@ login_ask(struct session *s)
 	    on_login_answer, s);
 	explicit_bzero(record, sizeof record);
 	if (s->question_id == 0) {
-		const struct login_answer busy = { .cause = STR("queue full") };
+		const struct login_answer busy = { .cause = STR("busy") };
 
 		login_deferred(s, &busy);
 		return;
