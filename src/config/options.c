@@ -154,7 +154,9 @@ const struct portero_option options_root[] = {
 	    "are enough.",
 	  .min = 1, .max = MAX_POOL_WORKERS },
 	{ "policy_workers", PORTERO_OPT_INT, "4",
-	  .help = "Processes that ask policies and the store.",
+	  .help = "Processes that ask policies and the store. One is fastest "
+	    "where no plugin ever waits, as with store_memory; more let the "
+	    "others answer while one waits.",
 	  .min = 1, .max = MAX_POOL_WORKERS },
 	{ "plugin_dir", PORTERO_OPT_STRING, "\"" PORTERO_PLUGIN_DIR "\"",
 	  .help = "The folder of the plugins. It and they must belong to root "
