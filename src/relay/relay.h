@@ -50,7 +50,8 @@ struct relay_callbacks {
 	 * has logged it); the session shows its own text then. */
 	void (*on_reply)(void *owner, enum relay_step step,
 	    const struct smtp_reply *reply, bool accepted, bool alert);
-	/* The upstream takes bytes again: go on reading. */
+	/* The upstream takes bytes again, or drops them: go on reading. May come
+	 * to who did not wait for it. */
 	void (*on_room)(void *owner);
 	/* The transaction is over; no further callback; relay_close() it. */
 	void (*on_failure)(void *owner, enum relay_failure why, const char *detail);
@@ -85,9 +86,6 @@ size_t relay_pool_idle(const struct relay_pool *p);
  * be queued at once, before it is connected. `sid` is for the log (copied). */
 struct relay *relay_open(struct relay_pool *p, const struct relay_callbacks *cb,
     void *owner, const char *sid);
-/* The owner has gone away but an answer is still owed (after the dot): the
- * callbacks go on to this other owner. */
-void relay_set_owner(struct relay *r, const struct relay_callbacks *cb, void *owner);
 /* Strings are copied. size < 0: no SIZE=. SIZE= and BODY= are sent only where offered there. */
 void relay_mail(struct relay *r, const struct smtp_mail *mail, int64_t size_added);
 void relay_rcpt(struct relay *r, const struct smtp_rcpt *rcpt);
@@ -106,8 +104,6 @@ void relay_dot(struct relay *r);
 void relay_close(struct relay **r);
 /* "mx1.example.net:25", for the log; "" before a connection was had. */
 const char *relay_peer(const struct relay *r);
-/* What the connected upstream offers; zero before. */
-struct smtp_offer relay_offer(const struct relay *r);
 
 /* A probe by control: connect, greeting, TLS, EHLO, QUIT; one at a time. done is called once. */
 struct relay_probe;

@@ -430,7 +430,8 @@ relay_open(struct relay_pool *p, const struct relay_callbacks *cb, void *owner,
 
 	r->pool = p;
 	r->size = -1;
-	relay_set_owner(r, cb, owner);
+	r->cb = cb;
+	r->owner = owner;
 	str_copy(r->sid, sizeof(r->sid), str_of(sid));
 	evtimer_assign(&r->later, p->setup.base, on_later, r);
 	p->nrelays++;
@@ -442,13 +443,6 @@ relay_open(struct relay_pool *p, const struct relay_callbacks *cb, void *owner,
 	else
 		relay_dial_start(r);
 	return r;
-}
-
-void
-relay_set_owner(struct relay *r, const struct relay_callbacks *cb, void *owner)
-{
-	r->cb = cb;
-	r->owner = owner;
 }
 
 static void
@@ -550,12 +544,4 @@ const char *
 relay_peer(const struct relay *r)
 {
 	return r->had_peer ? r->pool->peer : "";
-}
-
-struct smtp_offer
-relay_offer(const struct relay *r)
-{
-	if (r->conn == NULL || r->conn->phase != CONN_READY)
-		return (struct smtp_offer){ 0 };
-	return r->conn->offer;
 }

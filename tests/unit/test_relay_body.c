@@ -410,24 +410,6 @@ test_close_in_the_body_sends_no_dot(void **state)
 	assert_int_equal(rig_counter(r, COUNTER_UPSTREAM_CONNECTIONS), 0);
 }
 
-static void
-test_owner_that_goes_leaves_the_answer_to_another(void **state)
-{
-	static const char *const script[] = { GO, "body", "pause", OK, NULL };
-	struct rig *r = *state;
-	struct owner a = { 0 }, b = { 0 };
-
-	begin(r, &a, script);
-	relay_body(a.relay, "hello\r\n", 7);
-	relay_dot(a.relay);
-	b.rig = r;
-	b.relay = a.relay;
-	relay_set_owner(b.relay, a.relay->cb, &b);
-	rig_run(r, &b.is_over);
-	rig_expect(r, &a, ACCEPTED);
-	rig_expect(r, &b, "DOT 250");
-}
-
 int
 main(void)
 {
@@ -448,7 +430,6 @@ main(void)
 		TEST(test_dot_whose_write_fails_is_unknown),
 		TEST(test_loss_after_the_dot_is_unknown_over_tls),
 		TEST(test_close_in_the_body_sends_no_dot),
-		TEST(test_owner_that_goes_leaves_the_answer_to_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
