@@ -1,4 +1,4 @@
-# bash completion for porteroctl(1)                        -*- shell-script -*-
+# bash completion for porteroctl(8)                        -*- shell-script -*-
 # A test compares the words below with the verbs that porteroctl knows.
 
 _porteroctl_words()
