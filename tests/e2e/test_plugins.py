@@ -450,8 +450,8 @@ def test_a_module_that_is_spoilt_later(start, own_plugins, role, plugin,
     mode = module.stat().st_mode
     open_to_group(module)
     portero.kill_role(role)
-    portero.wait_event("start")
-    failed = portero.events("start")[0]
+    portero.wait_event("start", level="error")
+    failed = portero.events("start", level="error")[0]
     assert "others may write to it" in failed["msg"]
     reply, seconds = clients[0].timed(ask)
     assert reply.status == status
