@@ -18,7 +18,7 @@ from harness import Section, wait_until
 STORE = {"plugin": "store_memory"}
 BODY = b"Subject: test\r\n\r\ntext\r\n"
 
-# "Limit hourly: 60 of 60 messages used. You can go on at 2026-11-24 09:10 UTC."
+# "Limit day: 60 of 60 messages used. You can go on at 2026-11-24 09:10 UTC."
 LIMIT_TEXT = re.compile(
     r"Limit (?P<limit>\S+): (?P<used>\S+(?: [kM]?B| bytes)?) of "
     r"(?P<max>\S+?(?: [kM]?B| bytes)?)(?P<unit> messages| recipients|) used"
@@ -38,8 +38,8 @@ def limit(name, per="1d", **numbers):
 
 def quota(*limits, title="quota", **options):
     """Options of a Portero with these limits and a store."""
-    policy = Section(title, plugin="policy_rate", limit=list(limits), **options)
-    return {"store": STORE, "policy": [policy]}
+    return {"store": STORE, "policy": [Section(
+        title, plugin="policy_rate", limit=list(limits), **options)]}
 
 
 # ---- what the store says ----

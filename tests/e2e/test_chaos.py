@@ -214,8 +214,9 @@ def vanish(client, how):
 def test_a_client_that_vanishes_before_the_dot_has_sent_nothing(start, sink,
                                                                 how):
     portero = start(**quota(limit("day", "1d", messages=5, recipients=9)))
-    for part in (b"", b"Subj", b"Subject: x\r\n", b"Subject: x\r\n\r\nsome\r\n",
-                 b"Subject: x\r\n\r\n" + b"some\r\n" * 50000, b"Subject: x\r\n\r\n."):
+    head = b"Subject: x\r\n"
+    for part in (b"", b"Subj", head, head + b"\r\nsome\r\n",
+                 head + b"\r\n" + b"some\r\n" * 50000, head + b"\r\n."):
         client = portero.login()
         begin(client)
         client.send(part)
@@ -310,7 +311,8 @@ def test_an_auth_worker_that_dies_at_a_question_is_answered_for(start):
             thread.start()
             busy = wait_until(lambda: [
                 p["pid"] for p in portero.status()["processes"]
-                if p["role"] == "auth" and p.get("busy_ms", 0) > 20], 5, "busy")
+                if p["role"] == "auth" and p.get("busy_ms", 0) > 20],
+                5, "busy")
             killed_at = time.monotonic()
             kill(busy[0])
             thread.join(10)

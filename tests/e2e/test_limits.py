@@ -4,7 +4,6 @@
 refused costs nothing."""
 import os
 import re
-import threading
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -161,7 +160,8 @@ def site(site_sink):
               classes=["several"]),
         limit("graded", "30m", messages=2, classes=["graded", "vip", "free",
                                                     "none"],
-              class_={"vip": {"messages": 4}, "free": {"messages": "unlimited"},
+              class_={"vip": {"messages": 4},
+                      "free": {"messages": "unlimited"},
                       "none": {"messages": 0}}),
         limit("roll", "2s", messages=2, classes=["roll"]),
         limit("daily", "1d", messages=1, classes=["replies", "mta"]),
@@ -632,8 +632,8 @@ def test_counters_survive_the_death_of_everything(start, sink):
         while not stopping.is_set():
             try:
                 with portero.login() as client:
-                    while last(smtp.pipelined(client, letter("a"))).code == 250:
-                        pass
+                    while not stopping.is_set():
+                        smtp.pipelined(client, letter("a"))
             except (OSError, smtp.Closed, AssertionError):
                 time.sleep(0.05)  # it is away
     for i in range(1, 7 if LONG else 3):
@@ -669,11 +669,13 @@ def test_a_limit_that_only_watches(one, player):
 
 
 def test_a_policy_that_only_watches(start, sink):
-    """Its limits refuse nothing, and do not get in the way of real ones."""
+    """Its limits refuse nothing, and do not get in the way of real ones. It
+    counts after the answer: with several workers the end of a message may
+    come before its beginning, and the trial then misses it."""
     real = quota(limit("day", "1d", messages=3))
     watching = quota(limit("day", "1d", messages=1, recipients=2),
                      title="trial", mode="monitor")
-    portero = start(store=real["store"],
+    portero = start(store=real["store"], policy_workers=1,
                     policy=real["policy"] + watching["policy"])
     for player in PLAYERS:
         sink.reset()
@@ -707,7 +709,8 @@ def test_a_full_store_lets_nothing_pass(start, sink):
         codes = []
         for user in list(users)[i::10]:
             with portero.login(user) as client:
-                codes.append(last(smtp.pipelined(client, letter("bob"))).status)
+                reply = last(smtp.pipelined(client, letter("bob")))
+                codes.append(reply.status)
         return codes
     got = [status for some in in_parallel(10, work) for status in some]
     accepted = [s for s in got if s.startswith("250")]

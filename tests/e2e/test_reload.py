@@ -107,9 +107,8 @@ def reload(portero, **changes):
 
 def only_current(portero):
     """The old generations have gone."""
-    counts = portero.options
-    return [len(portero.pids(role)) for role in ("session", "auth", "policy")] \
-        == [counts[f"{role}_workers"] for role in ("session", "auth", "policy")]
+    return all(len(portero.pids(role)) == portero.options[f"{role}_workers"]
+               for role in ("session", "auth", "policy"))
 
 
 # ---- good configurations ----
@@ -332,7 +331,8 @@ def local_paths(text, portero):
             ("/etc/portero/rsa.crt", certificates().certificate("smtp-rsa")),
             ("/etc/portero/tls.key", certificates().key("smtp")),
             ("/etc/portero/users", str(portero.users_file)),
-            ('hostname = "smtp.example.org"\n', 'hostname = "smtp.example.org" '
+            ('hostname = "smtp.example.org"\n',
+             'hostname = "smtp.example.org" '
              f'plugin_dir = "{harness.plugin_dir()}"\n')):
         text = text.replace(example, here)
     return text
@@ -628,6 +628,7 @@ def test_syslog_and_its_restart(dev, start, sink):
         wait_until(lambda: has("t=2", f" s={sid} ", "ev=message"), 10,
                    "the line from meanwhile")
         assert client.send_message().code == 250
-        wait_until(lambda: has("t=3", f" s={sid} ", "ev=message"), 5, "the next")
+        wait_until(lambda: has("t=3", f" s={sid} ", "ev=message"), 5,
+                   "the next")
     assert all(re.match(r"<2[0-3]>portero-(master|session|auth|policy|control)"
                         r"\[\d+\]: level=\w+ ev=", line) for line in got), got
