@@ -71,13 +71,17 @@ def find(needles, read, start, end):
 
 
 def find_in_process(pid, needles, shared_only=False):
-    """Where one of the needles is, in words; "" for nowhere."""
+    """Where one of the needles is, in words; "" for nowhere. Without the stack
+    of a sanitized process: calls are bound late there, and the loader saves
+    registers, with whatever was copied last."""
+    no_stack = is_sanitized(pid)
     with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
         def read(start, length):
             return os.pread(memory.fileno(), length, start)
 
         for region in regions(pid):
-            if shared_only and not region.is_shared:
+            if shared_only and not region.is_shared or \
+                    no_stack and region.name == "[stack]":
                 continue
             found = find(needles, read, region.start, region.end)
             if found:
@@ -114,5 +118,5 @@ def rollup(pid, name="Private_Dirty"):
 
 
 def is_sanitized(pid):
-    """Then what memory it takes says nothing."""
+    """How much memory it takes, for instance, says nothing then."""
     return "libasan" in Path(f"/proc/{pid}/maps").read_text()
