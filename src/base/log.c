@@ -101,9 +101,12 @@ log_buffered(bool on)
 }
 
 uint64_t
-log_dropped(void)
+log_take_dropped(void)
 {
-	return out.dropped;
+	uint64_t n = out.dropped;
+
+	out.dropped = 0;
+	return n;
 }
 
 bool

@@ -51,8 +51,8 @@ void log_buffered(bool on);
 /* Writes what waits. Lines also wait, up to a bound, while the reader is busy
  * or away, so call it now and then (a timer of a second will do). */
 void log_flush(void);
-/* Lines dropped since the start. */
-uint64_t log_dropped(void);
+/* Lines dropped since the last call. */
+uint64_t log_take_dropped(void);
 /* true once after a write failed because the other end is gone (syslog
  * restarted): the owner asks the master for a new descriptor. */
 bool log_take_lost(void);

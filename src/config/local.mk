@@ -17,5 +17,6 @@ libportero_a_SOURCES += \
 	src/config/scan.c src/config/scan.h \
 	src/config/section.c src/config/section.h \
 	src/config/sockets.c \
+	src/config/start.c src/config/start.h \
 	src/config/tree.c src/config/tree.h \
 	src/config/value.c src/config/value.h

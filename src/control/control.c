@@ -21,6 +21,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sandbox.h"
+#include "config/start.h"
+#include "ipc/log_care.h"
 #include "ipc/question.h"
 #include "relay/relay.h"
 
@@ -273,43 +275,6 @@ on_event_log(int severity, const char *text)
 }
 
 static int
-load_config(struct control *c, struct error *err)
-{
-	struct config_messages *m = config_messages_new();
-	struct buf text = { .mem = NULL };
-
-	c->config = config_load(ROLE_FD_CONFIG, NULL, m);
-	if (c->config == NULL) {
-		config_messages_print(m, &text);
-		error_set(err, ERROR_PERMANENT, "configuration: %.*s",
-		    (int)buf_len(&text), buf_data(&text));
-		buf_free(&text);
-	}
-	config_messages_free(&m);
-	return c->config == NULL ? -1 : 0;
-}
-
-/* Who this process will be; without root, who it is. */
-static int
-find_user(struct control *c, uid_t *uid, gid_t *gid, struct error *err)
-{
-	const struct passwd *user;
-
-	c->root = geteuid() == 0;
-	*uid = geteuid();
-	*gid = getegid();
-	if (!c->root)
-		return 0;
-	user = getpwnam(c->config->user_policy);
-	if (user == NULL)
-		return error_set(err, ERROR_PERMANENT, "no user \"%s\"",
-		    c->config->user_policy);
-	*uid = user->pw_uid;
-	*gid = user->pw_gid;
-	return 0;
-}
-
-static int
 prepare(struct control *c, gid_t *group, struct error *err)
 {
 	const struct config *config;
@@ -317,13 +282,12 @@ prepare(struct control *c, gid_t *group, struct error *err)
 	uid_t uid;
 	gid_t gid;
 
-	if (load_config(c, err) == -1)
+	c->root = geteuid() == 0;
+	config = c->config = start_config(NULL, err);
+	if (config == NULL)
 		return -1;
-	config = c->config;
-	log_open(ROLE_FD_LOG,
-	    config->log_to == CONFIG_LOG_SYSLOG ? LOG_SYSLOG : LOG_STREAM,
-	    (enum log_level)config->log_level, "portero-control");
-	if (find_user(c, &uid, &gid, err) == -1)
+	start_log(config, "portero-control");
+	if (start_find_user(config->user_policy, &uid, &gid, err) == -1)
 		return -1;
 	g = getgrnam(config->group_control);
 	*group = g == NULL ? gid : g->gr_gid; /* as the socket's */
@@ -335,7 +299,7 @@ prepare(struct control *c, gid_t *group, struct error *err)
 		if (c->tls == NULL)
 			return -1;
 	}
-	return sandbox_drop(NULL, uid, gid, &c->sandbox, err);
+	return start_become(config->user_policy, NULL, &c->sandbox, err);
 }
 
 static void
@@ -370,21 +334,6 @@ start(struct control *c, gid_t group)
 	c->watch = upstream_watch_new(&upstream);
 }
 
-/* At the end of every turn: what the log could not write. */
-static void
-look_after_log(struct control *c, uint64_t *dropped)
-{
-	struct lifeline_record r = { .type = REPORT_LOG_LOST, .fd = -1 };
-	uint64_t now = log_dropped();
-
-	if (now != *dropped)
-		shared_add(c->shared, c->args->row, COUNTER_LOG_DROPPED,
-		    now - *dropped);
-	*dropped = now;
-	if (log_take_lost())
-		lifeline_send(ROLE_FD_LIFELINE, &r);
-}
-
 static void
 finish(struct control *c)
 {
@@ -405,7 +354,6 @@ control_main(const struct role_args *a)
 {
 	struct control c = { .args = a };
 	struct error err;
-	uint64_t dropped = 0;
 	gid_t group;
 
 	sandbox_quiet();
@@ -421,7 +369,7 @@ control_main(const struct role_args *a)
 	start(&c, group);
 	while (!event_base_got_break(c.base)) {
 		event_base_loop(c.base, EVLOOP_ONCE);
-		look_after_log(&c, &dropped);
+		log_care(c.shared, a->row);
 	}
 	finish(&c);
 	return EXIT_SUCCESS;

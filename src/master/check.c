@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sandbox.h"
-#include "config/conf.h"
+#include "config/start.h"
 #include "ipc/lifeline.h"
 #include "ipc/plan.h"
 #include "ipc/role.h"
@@ -100,18 +99,9 @@ plan_modules(struct plan *p, const struct config *c)
 static int
 plan_user(const char *name, uid_t *uid, gid_t *gid)
 {
-	const struct passwd *pw;
-
-	*uid = geteuid();
-	*gid = getegid();
-	if (geteuid() != 0)
-		return 0;
-	pw = getpwnam(name);
-	if (pw == NULL || pw->pw_uid == 0)
+	if (start_find_user(name, uid, gid, NULL) == -1)
 		return -1;
-	*uid = pw->pw_uid;
-	*gid = pw->pw_gid;
-	return 0;
+	return *uid == 0 ? -1 : 0;
 }
 
 /* -1: a user is missing. */

@@ -184,10 +184,7 @@ on_log_lost(struct master *m)
 static void
 look_after_log(struct master *m, int64_t now_ms)
 {
-	uint64_t dropped = log_dropped();
-
-	shared_add(m->shared, 0, COUNTER_LOG_DROPPED, dropped - m->log_dropped);
-	m->log_dropped = dropped;
+	shared_add(m->shared, 0, COUNTER_LOG_DROPPED, log_take_dropped());
 	if (log_take_lost())
 		on_log_lost(m);
 	if (m->log_retry_ms != 0 && m->log_retry_ms <= now_ms)

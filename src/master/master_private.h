@@ -54,7 +54,6 @@ struct master {
 	bool was_late;           /* the last one was not */
 	int64_t log_opened_ms;   /* again */
 	int64_t log_retry_ms;    /* when to do so once more; 0: no need */
-	uint64_t log_dropped;
 	struct pollfd *polled;   /* owned; of the present turn */
 	struct child **polled_child; /* owned */
 };

@@ -11,7 +11,6 @@
  * next.
  */
 #include <errno.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,8 +20,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sandbox.h"
+#include "config/start.h"
 #include "ipc/board.h"
 #include "ipc/lifeline.h"
+#include "ipc/log_care.h"
 #include "ipc/question.h"
 #include "ipc/role.h"
 #include "ipc/shared.h"
@@ -275,14 +276,6 @@ take_orders(struct worker *w)
 }
 
 static void
-report(enum lifeline_type type)
-{
-	struct lifeline_record r = { .type = (uint16_t)type, .fd = -1 };
-
-	lifeline_send(ROLE_FD_LIFELINE, &r);
-}
-
-static void
 loop(struct worker *w)
 {
 	for (;;) {
@@ -300,8 +293,7 @@ loop(struct worker *w)
 			return;
 		}
 		log_flush();
-		if (log_take_lost())
-			report(REPORT_LOG_LOST);
+		log_care(w->shared, w->args->row);
 	}
 }
 
@@ -313,27 +305,6 @@ own_kinds(const struct worker *w)
 	if (w->args->role == ROLE_AUTH)
 		return PLUGIN_KIND(CONFIG_AUTH);
 	return PLUGIN_KIND(CONFIG_STORE) | PLUGIN_KIND(CONFIG_POLICY);
-}
-
-/* The configuration, with or without the plugins' options. */
-static int
-load_config(struct worker *w, const struct config_resolver *resolver,
-    struct error *err)
-{
-	struct config_messages *m = config_messages_new();
-	struct buf text = { .mem = NULL };
-	int ret = 0;
-
-	config_free(&w->config);
-	w->config = config_load(ROLE_FD_CONFIG, resolver, m);
-	if (w->config == NULL || config_errors(m) > 0) {
-		config_messages_print(m, &text);
-		ret = error_set(err, ERROR_PERMANENT, "configuration: %.*s",
-		    (int)buf_len(&text), buf_data(&text));
-		buf_free(&text);
-	}
-	config_messages_free(&m);
-	return ret;
 }
 
 static int
@@ -355,29 +326,6 @@ map_memory(struct worker *w, struct error *err)
 	    args->slot;
 	w->score->pid = (uint32_t)getpid();
 	return 0;
-}
-
-/* Becomes the role's user; without root it stays who it is. */
-static int
-give_up_rights(struct worker *w, struct error *err)
-{
-	const char *name = w->args->role == ROLE_AUTH ?
-	    w->config->user_auth :
-	    w->config->user_policy;
-	uid_t uid = geteuid();
-	gid_t gid = getegid();
-	const struct passwd *user;
-	uint32_t bits;
-
-	if (uid == 0) {
-		user = getpwnam(name);
-		if (user == NULL)
-			return error_set(err, ERROR_PERMANENT,
-			    "no user \"%s\"", name);
-		uid = user->pw_uid;
-		gid = user->pw_gid;
-	}
-	return sandbox_drop(NULL, uid, gid, &bits, err);
 }
 
 static int
@@ -412,7 +360,9 @@ open_plugins(struct worker *w, struct error *err)
 	w->folder = xstrdup(w->config->plugin_dir);
 	w->plugins = plugin_set_new(w->folder, own_kinds(w));
 	resolver = plugin_set_resolver(w->plugins);
-	if (load_config(w, &resolver, err) == -1 || put_secrets(w, err) == -1)
+	config_free(&w->config); /* it did not know the plugins' options */
+	w->config = start_config(&resolver, err);
+	if (w->config == NULL || put_secrets(w, err) == -1)
 		return -1;
 	return plugin_set_open(w->plugins, w->config, &shares, err);
 }
@@ -447,22 +397,23 @@ static int
 start(struct worker *w, struct error *err)
 {
 	const struct role_args *args = w->args;
+	bool is_auth = args->role == ROLE_AUTH;
 	const struct config *c;
+	uint32_t bits;
 
-	if (map_memory(w, err) == -1 || load_config(w, NULL, err) == -1)
+	if (map_memory(w, err) == -1)
 		return -1;
-	c = w->config;
-	log_open(ROLE_FD_LOG,
-	    c->log_to == CONFIG_LOG_SYSLOG ? LOG_SYSLOG : LOG_STREAM,
-	    (enum log_level)c->log_level,
-	    args->role == ROLE_AUTH ? "portero-auth" : "portero-policy");
+	c = w->config = start_config(NULL, err);
+	if (c == NULL)
+		return -1;
+	start_log(c, is_auth ? "portero-auth" : "portero-policy");
 	w->secrets = secrets_read(c, own_kinds(w));
-	if (give_up_rights(w, err) == -1 || host_start(err) == -1 ||
-	    open_plugins(w, err) == -1)
+	if (start_become(is_auth ? c->user_auth : c->user_policy, NULL, &bits,
+		err) == -1 ||
+	    host_start(err) == -1 || open_plugins(w, err) == -1)
 		return -1;
 	build(w);
-	return queue_open(args->role == ROLE_AUTH ? ROLE_FD_AUTH_QUEUE :
-						    ROLE_FD_POLICY_QUEUE,
+	return queue_open(is_auth ? ROLE_FD_AUTH_QUEUE : ROLE_FD_POLICY_QUEUE,
 	    ROLE_FD_LIFELINE, w->score->question, sizeof w->score->question,
 	    err);
 }
@@ -486,13 +437,14 @@ int
 policy_main(const struct role_args *a)
 {
 	struct worker *w = xcalloc(1, sizeof *w);
+	const struct lifeline_record ready = { .type = REPORT_READY, .fd = -1 };
 	struct error err;
 	int status = 0;
 
 	sandbox_quiet();
 	w->args = a;
 	if (start(w, &err) == 0) {
-		report(REPORT_READY);
+		lifeline_send(ROLE_FD_LIFELINE, &ready);
 		loop(w);
 	} else {
 		log_say(LOG_LEVEL_ERROR, "start", "%s worker: %s",

@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <malloc.h>
 #include <netinet/tcp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +28,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sandbox.h"
+#include "config/start.h"
 #include "ipc/lifeline.h"
+#include "ipc/log_care.h"
 #include "session/ledger.h"
 #include "session/questions.h"
 #include "session/session_private.h"
@@ -263,8 +264,6 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker_loop *loop = arg;
 	struct session_worker *w = &loop->w;
-	const struct lifeline_record lost = { .type = REPORT_LOG_LOST, .fd = -1 };
-
 	struct session *s;
 
 	(void)fd;
@@ -273,8 +272,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		TAILQ_FOREACH(s, &w->sessions, entry)
 			session_drain(s);
 	atomic_store(&w->board.beats[w->args.slot].beat_ns, clock_mono_ns());
-	if (log_take_lost())
-		lifeline_send(ROLE_FD_LIFELINE, &lost);
+	log_care(w->shared, w->args.row);
 	memory_trim(loop);
 }
 
@@ -337,47 +335,6 @@ fail(const char *what, const struct error *err)
 	    err->text);
 	log_flush();
 	exit(1);
-}
-
-static enum log_kind
-log_kind(const struct config *c)
-{
-	return c->log_to == CONFIG_LOG_SYSLOG ? LOG_SYSLOG : LOG_STREAM;
-}
-
-static void
-config_take(struct session_worker *w)
-{
-	struct config_messages *m = config_messages_new();
-	struct error err = { 0 };
-
-	w->config = config_load(ROLE_FD_CONFIG, NULL, m);
-	config_messages_free(&m);
-	if (w->config == NULL) {
-		error_set(&err, ERROR_INTERNAL, "not readable");
-		fail("configuration", &err);
-	}
-	for (size_t i = 0; i < w->config->nmodules; i++)
-		w->has_policies |= w->config->modules[i].kind == CONFIG_POLICY;
-}
-
-static void
-rights_drop(struct session_worker *w, uint32_t *bits)
-{
-	struct passwd *pw = NULL;
-	struct error err = { 0 };
-
-	if (geteuid() == 0) {
-		pw = getpwnam(w->config->user);
-		if (pw == NULL) {
-			error_set(&err, ERROR_PERMANENT, "no user \"%s\"",
-			    w->config->user);
-			fail("rights", &err);
-		}
-	}
-	if (sandbox_drop(w->config->chroot_dir, pw == NULL ? geteuid()
-	    : pw->pw_uid, pw == NULL ? getegid() : pw->pw_gid, bits, &err) == -1)
-		fail("rights", &err);
 }
 
 static void
@@ -485,9 +442,12 @@ worker_prepare(struct worker_loop *loop, const struct role_args *args)
 
 	w->args = *args;
 	loop->max_sessions = session_limit(args);
-	config_take(w);
-	log_open(ROLE_FD_LOG, log_kind(w->config),
-	    (enum log_level)w->config->log_level, "portero-session");
+	w->config = start_config(NULL, &err);
+	if (w->config == NULL)
+		fail("configuration", &err);
+	for (size_t i = 0; i < w->config->nmodules; i++)
+		w->has_policies |= w->config->modules[i].kind == CONFIG_POLICY;
+	start_log(w->config, "portero-session");
 	log_buffered(true);
 	w->shared = shared_map(ROLE_FD_SHARED, &err);
 	if (w->shared == NULL || board_map(&w->board, ROLE_FD_BOARD, &err) == -1)
@@ -503,7 +463,9 @@ worker_prepare(struct worker_loop *loop, const struct role_args *args)
 	warm_up(w);
 	w->base = event_base_new();
 	assert(w->base != NULL);
-	rights_drop(w, &bits);
+	if (start_become(w->config->user, w->config->chroot_dir, &bits,
+		&err) == -1)
+		fail("rights", &err);
 	loop_open(loop, relay_tls);
 	if (sandbox_session(&bits, &err) == -1)
 		fail("sandbox", &err);

@@ -25,6 +25,16 @@
 
 #define STAMP_LEN (sizeof "ts=0000-00-00T00:00:00.000Z " - 1)
 
+/* Since the start. */
+static uint64_t
+log_dropped(void)
+{
+	static uint64_t sum;
+
+	sum += log_take_dropped();
+	return sum;
+}
+
 static char seen[1 << 20];
 static int file = -1; /* stands for a log file */
 
