@@ -190,8 +190,10 @@ const struct portero_option options_root[] = {
 	    "message: made whole, or the message is refused.",
 	  .choices = newlines },
 	{ "max_recipients", PORTERO_OPT_INT, "1000",
-	  .help = "Recipients in one message; further ones get 452.",
-	  .min = 1, .max = 100000 },
+	  .help = "Recipients in one message; further ones get 452. More than "
+	    "about 1,000 long addresses do not fit a question to the policies: "
+	    "such a message is answered 451.",
+	  .min = 1, .max = 2000 },
 	{ "login_timeout", VALUE_MILLISECONDS, "60s",
 	  .help = "From connection to successful login, whatever the client "
 	    "does.",

@@ -316,7 +316,10 @@ login_answer_decode(const uint8_t *data, size_t len, struct login_answer *a)
 	a->class_name = wire_get_str(&w);
 	a->domain = wire_get_str(&w);
 	a->identity = wire_get_str(&w);
-	if (a->identity.len > IDENTITY_MAX)
+	/* What the ledger's records hold of a person is bounded here. */
+	if (a->identity.len > IDENTITY_MAX || a->id.len > PERSON_ID_MAX ||
+	    a->class_name.len > PERSON_CLASS_MAX ||
+	    a->domain.len > PERSON_ID_MAX)
 		return -1;
 	return leave_record(&w);
 }

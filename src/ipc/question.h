@@ -25,6 +25,8 @@
 #define RECORD_MAX 65536
 #define RECORD_HEADER_LEN 40
 #define IDENTITY_MAX 4096  /* encoded */
+#define PERSON_ID_MAX 255  /* canonical id, or its domain */
+#define PERSON_CLASS_MAX 63
 #define TXID_LEN 16
 #define SETTLES_MAX 16     /* settles that may ride on one question */
 #define ASKER_MASTER 0xffffu /* header.asker of a settle sent by the master */
