@@ -11,7 +11,7 @@ import pytest
 
 import client as smtp
 import sink as upstream
-from harness import running, wait_until
+from harness import IS_ROOT, running, wait_until
 from ledger import (BODY, LIMIT_TEXT, background, in_parallel, kill_all, limit,
                     limits, quota, sockets_of, start_again, used,
                     wait_settled, wait_used)
@@ -60,9 +60,10 @@ def crowd(portero, count, messages, user="ana", password="s3cret"):
     fast as it can, every second one pipelining. All last replies."""
     clients = in_parallel(count, lambda i: portero.login(
         user, password, PORTS[i % 2], timeout=60))
-    workers = [sockets_of(pid) for pid in portero.pids("session")]
-    assert min(workers) > 5 + count // 10, \
-        f"the connections are not spread over the workers: {workers}"
+    if IS_ROOT:  # nobody else may look into a worker
+        workers = [sockets_of(pid) for pid in portero.pids("session")]
+        assert min(workers) > 5 + count // 10, \
+            f"the connections are not spread over the workers: {workers}"
 
     def work(i):
         with clients[i] as client:
