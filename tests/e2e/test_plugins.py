@@ -17,9 +17,10 @@ import harness
 from harness import Section, plugin_dir, wait_until
 from sink import checked_sink
 
-# policy_timeout and auth_timeout are 1 s here. A plugin that hangs may cost
-# half a second more, and the reply some ms; a crash costs nothing but these.
-HANG_S = 1.6
+# policy_timeout and auth_timeout here. A plugin that hangs may cost half a
+# second more, and the reply some ms; a crash costs nothing but these.
+TIMEOUT = "500ms"
+HANG_S = 1.1
 AT_ONCE_S = 0.3  # the machine may be busy
 BODY = b"Subject: test\r\n\r\ntext\r\n"
 QUOTA = {"store": faults.STORE, "policy": [faults.QUOTA]}
@@ -125,7 +126,7 @@ def faulty_sink():
 def faulty(faulty_sink):
     """With a policy for every fault, behind one that counts."""
     with harness.running(
-            faulty_sink, policy_workers=4, policy_timeout="1s",
+            faulty_sink, policy_workers=4, policy_timeout=TIMEOUT,
             store=faults.STORE, policy=[faults.QUOTA] + SPOILT) as portero:
         portero.may_crash = True
         yield portero
@@ -231,7 +232,7 @@ def test_others_are_served_while_policies_hang(faulty):
 
 def test_more_hangs_than_workers(start):
     """Questions that wait too long in the queue are answered in time, too."""
-    portero = start(policy_workers=2, policy_timeout="1s",
+    portero = start(policy_workers=2, policy_timeout=TIMEOUT,
                     policy=[faults.policy("sleep")])
     portero.may_crash = True
 
@@ -252,7 +253,7 @@ def test_more_hangs_than_workers(start):
 @pytest.fixture(scope="module")
 def faulty_auth(faulty_sink):
     with faults.people(harness.USERS) as people, harness.running(
-            faulty_sink, auth_workers=3, auth_timeout="1s",
+            faulty_sink, auth_workers=3, auth_timeout=TIMEOUT,
             auth=[faults.auth(kind) for kind in KINDS] + [people],
             **QUOTA) as portero:
         portero.may_crash = True
@@ -319,7 +320,7 @@ def test_limits_are_checked_while_the_directory_hangs(faulty_auth):
 # ---- mode = monitor ----
 
 def test_monitors_never_stop_a_message(start, sink):
-    portero = start(policy_workers=4, policy_timeout="1s", policy=[
+    portero = start(policy_workers=4, policy_timeout=TIMEOUT, policy=[
         faults.policy(kind, stage, mode="monitor") for kind, stage in CASES])
     portero.may_crash = True
     growth = Growth(portero)
@@ -438,8 +439,8 @@ def test_a_module_that_is_spoilt_later(start, own_plugins, role, plugin,
                                        status):
     """Its workers do not come back. Nobody is dropped or let through, and
     when it is mended all goes on."""
-    portero = start(plugin_dir=str(own_plugins), policy_timeout="1s",
-                    auth_timeout="1s", policy=[
+    portero = start(plugin_dir=str(own_plugins), policy_timeout=TIMEOUT,
+                    auth_timeout=TIMEOUT, policy=[
                         Section("size", plugin="policy_size", max="1M")])
     clients = [portero.login(), portero.secure()]
     ask = {
