@@ -219,7 +219,9 @@ on_record(struct worker *w)
 	if (do_question(w) == -1) {
 		log_say(LOG_LEVEL_ERROR, "ipc",
 		    "question of type %u: deferred", h->type);
-		if (h->asker != ASKER_MASTER)
+		if (h->asker == ASKER_MASTER)
+			send_settled(w); /* it would ask for ever */
+		else
 			send_answer(w, record_defer_encode(w->answer,
 					   sizeof w->answer, h, "broken"));
 	}

@@ -435,6 +435,23 @@ test_the_masters_settle_is_acknowledged_on_the_lifeline(void **state)
 	await_report(REPORT_SETTLED, last_id);
 }
 
+/* It came from a process that has died, and would be sent for ever. */
+static void
+test_a_settle_that_cannot_be_read_is_asked_once(void **state)
+{
+	const struct settle s = { .outcome = PORTERO_LOST, .id = STR("ana") };
+	const struct settle_question q = { .nsettles = 1, .settles = &s };
+	struct record_header h = header(5000);
+	size_t len;
+
+	(void)state;
+	h.asker = ASKER_MASTER;
+	len = settle_question_encode(record, sizeof record, &h, &q);
+	memset(record + RECORD_HEADER_LEN, 0xff, 4); /* so many settles */
+	assert_int_equal(send(queue[OURS], record, len, 0), len);
+	await_report(REPORT_SETTLED, last_id);
+}
+
 static void
 test_draining_answers_what_is_queued_and_ends(void **state)
 {
@@ -511,6 +528,7 @@ main(void)
 		POLICY(test_a_crash_leaves_the_question_on_the_board),
 		POLICY(test_a_crash_on_trial_comes_after_the_answer),
 		POLICY(test_the_masters_settle_is_acknowledged_on_the_lifeline),
+		POLICY(test_a_settle_that_cannot_be_read_is_asked_once),
 		POLICY(test_draining_answers_what_is_queued_and_ends),
 		POLICY(test_an_order_to_stop_ends_a_worker_that_waits),
 		POLICY(
