@@ -238,6 +238,8 @@ start_child(struct generation *g, struct child *c, int64_t now_ms)
 	log_say(LOG_LEVEL_ERROR, "worker", "cannot start a %s process: %s",
 	    role_name(c->role), err.text);
 	plan_restart(c, false, now_ms);
+	c->early_ends++;
+	wait_for_turn(c);
 }
 
 static void
