@@ -529,7 +529,8 @@ static const struct portero_option options[] = {
 	    .help = "Records the memory has room for, of about 700 bytes. "
 		    "Each limit of a person in use takes one, each message on "
 		    "its way one, messages of the last minutes a fraction. "
-		    "When all are in use no mail is accepted." },
+		    "When all are in use no mail is accepted. Another number "
+		    "makes all counters begin anew." },
 	{ 0 },
 };
 

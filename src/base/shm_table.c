@@ -430,7 +430,9 @@ table_attach(struct portero_table *t, enum portero_share_state state,
 
 	if (state != PORTERO_SHARE_NEW && !header_fits(header, &t->spec)) {
 		snprintf(err, 256,
-		    "the shared memory is of another layout or size");
+		    "its shared memory was written by another version; to "
+		    "begin anew stop the server and remove its file from "
+		    "state_dir");
 		return -1;
 	}
 	switch (state) {
