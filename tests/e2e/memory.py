@@ -1,10 +1,13 @@
 # Copyright 2026 The Portero Authors
 # SPDX-License-Identifier: Apache-2.0
 """Looks into the memory of running processes, as root may."""
+import functools
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+import harness
 
 CHUNK = 128 << 10
 ZEROES = bytes(CHUNK)
@@ -74,7 +77,7 @@ def find_in_process(pid, needles, shared_only=False):
     """Where one of the needles is, in words; "" for nowhere. Without the stack
     of a sanitized process: calls are bound late there, and the loader saves
     registers, with whatever was copied last."""
-    no_stack = is_sanitized(pid)
+    no_stack = is_sanitized()
     with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
         def read(start, length):
             return os.pread(memory.fileno(), length, start)
@@ -111,12 +114,8 @@ def find_in_memfds(pid, needles):
     return ""
 
 
-def rollup(pid, name="Private_Dirty"):
-    """A sum over all mappings, in bytes."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return 1024 * int(re.search(rf"^{name}:\s+(\d+)", text, re.M).group(1))
-
-
-def is_sanitized(pid):
+@functools.cache
+def is_sanitized():
     """How much memory it takes, for instance, says nothing then."""
-    return "libasan" in Path(f"/proc/{pid}/maps").read_text()
+    return b"__asan_init" in \
+        Path(harness.program("PORTEROD", "porterod")).read_bytes()

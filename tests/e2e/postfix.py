@@ -6,7 +6,6 @@ Every recipient of example.net is filed in one Maildir, without a change to
 the message but the trace fields on top.
 """
 import contextlib
-import os
 import pwd
 import shutil
 import socket

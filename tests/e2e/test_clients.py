@@ -98,7 +98,8 @@ def by_swaks(portero, listener, kind, token, folder):
     if content.endswith(b"\n.\n"):
         content += b"end\n"  # it takes a last dot for the end of data
     path = to_file(content.removesuffix(b"\n"), folder)  # it adds one
-    run("swaks", "--server", "localhost", "--port", str(portero.ports[listener]),
+    run("swaks", "--server", "localhost",
+        "--port", str(portero.ports[listener]),
         "--tls-on-connect" if listener == "submissions" else "--tls",
         "--tls-verify", "--tls-ca-path", str(certificates().ca),
         "--auth", "PLAIN", "--auth-user", "ana", "--auth-password", PASSWORD,

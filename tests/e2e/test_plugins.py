@@ -341,7 +341,8 @@ def test_monitors_never_stop_a_message(start, sink):
 
 def test_a_monitor_that_always_crashes(start, sink):
     """Message after message, faster than workers can be replaced."""
-    portero = start(policy_workers=2, policy=[faults.policy("crash", mode="monitor")])
+    portero = start(policy_workers=2,
+                    policy=[faults.policy("crash", mode="monitor")])
     portero.may_crash = True
     with portero.login() as client:
         for _ in range(20):
