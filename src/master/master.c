@@ -104,13 +104,14 @@ master_on_ready(struct master *m, struct generation *g)
 
 	follow_log(m, g);
 	log_ready(g);
+	/* Then the verdict: who hears it may count on the new one. */
+	for (old = g->older; old != NULL; old = old->older)
+		generation_drain(old, old->plan.drain_timeout_ms);
+	stop_oldest(m);
 	if (m->reload.next == g)
 		reload_on_generation(m, NULL);
 	else
 		reload_resume(m);
-	for (old = g->older; old != NULL; old = old->older)
-		generation_drain(old, old->plan.drain_timeout_ms);
-	stop_oldest(m);
 }
 
 void

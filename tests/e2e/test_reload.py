@@ -610,6 +610,7 @@ def test_syslog_and_its_restart(dev, start, sink):
     syslog = Syslog(dev)
     portero = start()
     reload(portero, log={"to": "syslog"})
+    wait_until(lambda: only_current(portero), 10, "old workers to go")
     got = []
 
     def has(*words):
