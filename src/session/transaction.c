@@ -235,7 +235,8 @@ transaction_log_refusal(struct session *s, const struct refusal *r)
 	if (r->rcpt != NULL)
 		log_adds(&l, "rcpt", r->rcpt);
 	if (a != NULL) {
-		log_add(&l, "plugin", a->plugin);
+		log_add(&l, "plugin",
+		    a->plugin.len > 0 ? a->plugin : STR("-"));
 		log_add(&l, "reason", a->reply.reason);
 		if (a->limit.len > 0) {
 			log_add(&l, "limit", a->limit);
