@@ -9,5 +9,5 @@ auth_ldap_la_SOURCES = plugins/auth_ldap/auth_ldap.c \
 	plugins/auth_ldap/settings.c plugins/auth_ldap/settings.h
 auth_ldap_la_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
 auth_ldap_la_LDFLAGS = $(PLUGIN_LDFLAGS)
-auth_ldap_la_LIBADD = $(LDAP_LIBS)
+auth_ldap_la_LIBADD = $(LDAP_LIBS) $(UNISTRING_LIBS)
 endif

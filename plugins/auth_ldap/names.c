@@ -8,7 +8,12 @@
  */
 #include "names.h"
 
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unicase.h>
+#include <uninorm.h>
+#include <unistr.h>
 
 /* ---- what was typed ------------------------------------------------------ */
 
@@ -18,32 +23,59 @@ is_control(char c)
 	return (unsigned char)c < ' ' || c == 0x7f;
 }
 
-static char
-lower(char c)
+/* In composed form (NFC), as keyboards and directories have it; and in small
+ * letters by the rules of no particular language. */
+static bool
+compose(const struct name_rules *rules, struct portero_str typed,
+    char to[NAME_SIZE], size_t *len_r)
 {
-	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+	const uint8_t *from = (const uint8_t *)typed.ptr;
+	uint8_t room[NAME_SIZE], *made;
+	size_t n = sizeof room;
+
+	if (typed.len == 0 || typed.len >= NAME_SIZE ||
+	    u8_check(from, typed.len) != NULL)
+		return false;
+	if (rules->lower)
+		made = u8_tolower(from, typed.len, NULL, UNINORM_NFC, room, &n);
+	else
+		made = u8_normalize(UNINORM_NFC, from, typed.len, room, &n);
+	if (made != NULL && n < NAME_SIZE)
+		memcpy(to, made, n);
+	if (made != room)
+		free(made);
+	*len_r = n;
+	return made != NULL && n < NAME_SIZE;
+}
+
+/* Spaces at both ends go, runs become one. false: it has a control character.
+ */
+static bool
+squeeze(char to[NAME_SIZE], size_t *len)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < *len; i++) {
+		if (is_control(to[i]))
+			return false;
+		if (to[i] != ' ' || (n > 0 && to[n - 1] != ' '))
+			to[n++] = to[i];
+	}
+	if (n > 0 && to[n - 1] == ' ')
+		n--;
+	to[n] = '\0';
+	*len = n;
+	return true;
 }
 
 bool
 name_normalize(const struct name_rules *rules, struct portero_str typed,
     char to[NAME_SIZE])
 {
-	size_t n = 0, domain;
+	size_t n, domain;
 
-	for (size_t i = 0; i < typed.len; i++) {
-		char c = typed.ptr[i];
-
-		if (is_control(c))
-			return false;
-		if (c == ' ' && (n == 0 || to[n - 1] == ' '))
-			continue;
-		if (n == NAME_SIZE - 1)
-			return false;
-		to[n++] = rules->lower ? lower(c) : c;
-	}
-	if (n > 0 && to[n - 1] == ' ')
-		n--;
-	to[n] = '\0';
+	if (!compose(rules, typed, to, &n) || !squeeze(to, &n))
+		return false;
 	if (n == 0 || rules->default_domain == NULL || strchr(to, '@') != NULL)
 		return n > 0;
 	domain = strlen(rules->default_domain);

@@ -18,12 +18,13 @@
 #define FILTER_SIZE 4096  /* a filter or DN with the names in it */
 
 struct name_rules {
-	bool lower;                 /* A-Z become a-z */
+	bool lower;                 /* capitals become small letters */
 	const char *default_domain; /* added to a name without "@"; or NULL */
 };
 
-/* Spaces at both ends go, runs of them become one, and the rules are applied.
- * false: empty, too long, or with control characters. */
+/* Letters with marks become one character (NFC), spaces at both ends go, runs
+ * of them become one, and the rules are applied. false: empty, too long, not
+ * UTF-8, or with control characters. */
 bool name_normalize(const struct name_rules *rules, struct portero_str typed,
     char to[NAME_SIZE]);
 

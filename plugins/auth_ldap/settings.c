@@ -75,7 +75,7 @@ const struct portero_option settings_options[] = {
 	    "looks like a wrong password then, so that no auth section "
 	    "behind this one is asked." },
 	{ "name_case", PORTERO_OPT_ENUM, "lower",
-	  .help = "Whether A-Z in the typed name become a-z.",
+	  .help = "Whether capitals in the typed name become small letters.",
 	  .choices = cases },
 	{ "default_domain", PORTERO_OPT_STRING,
 	  .help = "Domain that is added to a typed name without one." },

@@ -65,12 +65,19 @@ def ssha(password, salt=b"saltsalt"):
     return "{SSHA}" + base64.b64encode(digest + salt).decode()
 
 
+def line(name, value):
+    """Of LDIF."""
+    if value.isascii():
+        return f"{name}: {value}"
+    return f"{name}:: {base64.b64encode(value.encode()).decode()}"
+
+
 def entry(dn, *classes, **attributes):
     """LDIF; values that are lists stand several times."""
-    lines = [f"dn: {dn}"] + [f"objectClass: {c}" for c in classes]
+    lines = [line("dn", dn)] + [f"objectClass: {c}" for c in classes]
     for name, values in attributes.items():
         for value in [values] if isinstance(values, str) else values:
-            lines.append(f"{name}: {value}")
+            lines.append(line(name, value))
     return "\n".join(lines) + "\n"
 
 
@@ -98,6 +105,7 @@ def people():
         person("luis", "pa55word", mail="luis@example.org"),
         person("eva", "0ther-s3cret", mail="eva@example.org"),
         person("open", "s3cret", ou="open", mail="open@example.org"),
+        person("zo\u00e9", "s3cret", mail="zoe@example.org"),
         # one mail address of two people
         person("twin1", "s3cret", mail="twin@example.org"),
         person("twin2", "s3cret", mail="twin@example.org"),

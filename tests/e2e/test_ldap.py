@@ -58,6 +58,9 @@ def test_names_and_passwords(with_ldap):
     for name in ("ana", "ANA", "  Ana ", "ana@example.org", "A@Example.org"):
         assert code(portero, name) == 235
         assert portero.events("auth")[-1]["user"] == "ana"
+    for name in ("zo\u00e9", "ZO\u00c9", "zoe\u0301", "ZOE\u0301"):
+        assert code(portero, name) == 235, ascii(name)
+        assert portero.events("auth")[-1]["user"] == "zo\u00e9"
     wrong = attempt(portero, "ana", "wrong")[0]
     assert last_cause(portero) == "bad_password"
     unknown = attempt(portero, "nobody", "wrong")[0]

@@ -18,6 +18,7 @@
 #include "../../plugins/auth_ldap/names.h"
 
 #define RANDOM_NAMES 20000
+#define LONG_NAME 10240
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
 /* libldap's filter parser; it is exported, but in no public header. */
@@ -42,7 +43,19 @@ test_typed_names_are_normalized(void **state)
 		{ true, NULL, "  Ana  ", "ana" },
 		{ true, NULL, "Ana   Maria", "ana maria" },
 		{ false, NULL, "Ana", "Ana" },
-		{ true, NULL, "\303\211va", "\303\211va" },
+		{ true, NULL, "\303\211VA", "\303\251va" },
+		{ false, NULL, "\303\211va", "\303\211va" },
+		/* typed as a letter and its accent */
+		{ true, NULL, "E\314\201va", "\303\251va" },
+		{ false, NULL, "E\314\201va", "\303\211va" },
+		/* Kelvin's sign is a K; a ligature stays one */
+		{ true, NULL, "\342\204\252", "k" },
+		{ true, NULL, "\357\254\201n", "\357\254\201n" },
+		/* accents in any order: below, then above */
+		{ true, NULL, "q\314\207\314\243", "q\314\243\314\207" },
+		/* what is one in its long form and several in the short */
+		{ true, NULL, "\340\245\230", "\340\244\225\340\244\274" },
+		{ true, NULL, "\302\240ana", "\302\240ana" },
 		{ true, "example.org", "Ana", "ana@example.org" },
 		{ true, "example.org", "ana@Example.Net", "ana@example.net" },
 		{ true, "example.org", "", NULL },
@@ -51,6 +64,15 @@ test_typed_names_are_normalized(void **state)
 		{ true, NULL, "an\na", NULL },
 		{ true, NULL, "an\ta", NULL },
 		{ true, NULL, "ana\177", NULL },
+		/* not UTF-8: alone, cut off, too long a form, a surrogate,
+		 * beyond the last */
+		{ true, NULL, "\351va", NULL },
+		{ true, NULL, "ana\303", NULL },
+		{ true, NULL, "\300\252", NULL },
+		{ true, NULL, "\340\200\257", NULL },
+		{ true, NULL, "\355\240\200", NULL },
+		{ true, NULL, "\364\220\200\200", NULL },
+		{ false, NULL, "\351va", NULL },
 	};
 	char name[NAME_SIZE];
 
@@ -95,6 +117,77 @@ test_a_name_has_at_most_255_octets(void **state)
 	    (struct portero_str){ typed, 251 }, name));
 	assert_false(name_normalize(&rules,
 	    (struct portero_str){ typed, 252 }, name));
+}
+
+/* A letter of three octets that becomes six: what is made may not fit. */
+static void
+test_a_name_that_grows_beyond_255_octets_is_refused(void **state)
+{
+	static const char grows[] = "\357\254\254"; /* shin, dagesh, shin dot */
+	char typed[NAME_SIZE], name[NAME_SIZE];
+	const struct name_rules keep = { .lower = false };
+	const struct name_rules low = { .lower = true };
+	size_t len = 0;
+
+	(void)state;
+	for (; len + 3 < NAME_SIZE; len += 3) {
+		bool fits = 2 * (len + 3) < NAME_SIZE;
+		const struct portero_str s = { typed, len + 3 };
+
+		memcpy(typed + len, grows, 3);
+		assert_int_equal(name_normalize(&keep, s, name), fits);
+		assert_int_equal(name_normalize(&low, s, name), fits);
+		if (fits)
+			assert_int_equal(strlen(name), 2 * s.len);
+	}
+}
+
+/* A hundred accents on one letter are sorted, and none is lost. */
+static void
+test_a_pile_of_accents_is_one_name(void **state)
+{
+	const struct name_rules rules = { .lower = true };
+	char typed[NAME_SIZE], name[NAME_SIZE], other[NAME_SIZE];
+	size_t n = 0;
+
+	(void)state;
+	typed[n++] = 'q';
+	for (int i = 0; i < 127; i++) {
+		typed[n++] = '\314';
+		typed[n++] = i % 2 == 0 ? '\207' : '\243';
+	}
+	assert_int_equal(n, 255);
+	assert_true(name_normalize(&rules, (struct portero_str){ typed, n },
+	    name));
+	assert_int_equal(strlen(name), 255);
+	assert_true(name_normalize(&rules, str(name), other));
+	assert_string_equal(name, other);
+}
+
+static void
+test_octets_of_all_kinds_are_no_harm(void **state)
+{
+	uint64_t seed = 7;
+	char typed[NAME_SIZE], name[NAME_SIZE], again[NAME_SIZE];
+
+	(void)state;
+	for (int i = 0; i < RANDOM_NAMES; i++) {
+		const struct name_rules rules = { i % 2 == 0, NULL };
+		size_t len = 1 + (size_t)i % 40;
+
+		for (size_t n = 0; n < len; n++) {
+			seed = seed * 6364136223846793005u +
+			    1442695040888963407u;
+			/* mostly accents and what begins a character */
+			typed[n] = "\314\315\200\207\243\303\340\244 aK"
+			    [(seed >> 33) % 11];
+		}
+		if (!name_normalize(&rules, (struct portero_str){ typed, len },
+			name))
+			continue;
+		assert_true(name_normalize(&rules, str(name), again));
+		assert_string_equal(name, again);
+	}
 }
 
 /* ---- templates ----------------------------------------------------------- */
@@ -182,7 +275,7 @@ static void
 check_filter(struct portero_str name)
 {
 	const struct name_value value = { 'u', name };
-	char filter[FILTER_SIZE], *last;
+	char filter[4 * LONG_NAME], *last;
 	BerElement *ber = ber_alloc_t(LBER_USE_DER), *parsed;
 	struct berval *encoded, presence;
 	ber_len_t len;
@@ -212,7 +305,7 @@ check_dn(struct portero_str name)
 {
 	static const char *const types[] = { "uid", "ou", "dc" };
 	const struct name_value value = { 'u', name };
-	char text[FILTER_SIZE];
+	char text[4 * LONG_NAME];
 	LDAPDN dn = NULL;
 
 	assert_true(name_expand("uid=%u,ou=people,dc=x", &value, 1, dn_escape,
@@ -272,6 +365,28 @@ test_random_names_change_no_tree(void **state)
 	}
 }
 
+/* They are refused where names are typed; the escaping bears them. */
+static void
+test_long_names_change_no_tree(void **state)
+{
+	static char name[LONG_NAME];
+	const struct portero_str s = { name, sizeof name };
+	const struct name_rules rules = { .lower = true };
+	const struct name_value value = { 'u', s };
+	char to[FILTER_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(hostile); i++) {
+		for (size_t n = 0; n < sizeof name; n++)
+			name[n] = hostile[i][n % strlen(hostile[i])];
+		check_filter(s);
+		check_dn(s);
+		assert_false(name_normalize(&rules, s, to));
+		assert_false(name_expand("(uid=%u)", &value, 1, filter_escape,
+		    to, sizeof to));
+	}
+}
+
 /* The tests above would see it: without escaping the tree does change. */
 static bool
 copy_only(const char *value, size_t len, char *to, size_t size)
@@ -306,10 +421,15 @@ main(void)
 		cmocka_unit_test(test_typed_names_are_normalized),
 		cmocka_unit_test(test_a_name_with_nul_is_refused),
 		cmocka_unit_test(test_a_name_has_at_most_255_octets),
+		cmocka_unit_test(
+		    test_a_name_that_grows_beyond_255_octets_is_refused),
+		cmocka_unit_test(test_a_pile_of_accents_is_one_name),
+		cmocka_unit_test(test_octets_of_all_kinds_are_no_harm),
 		cmocka_unit_test(test_templates_take_the_name_and_its_parts),
 		cmocka_unit_test(test_what_does_not_fit_is_refused),
 		cmocka_unit_test(test_hostile_names_change_no_tree),
 		cmocka_unit_test(test_random_names_change_no_tree),
+		cmocka_unit_test(test_long_names_change_no_tree),
 		cmocka_unit_test(test_without_escaping_the_tree_changes),
 	};
 
