@@ -252,6 +252,13 @@ struct portero_host {
 	int64_t (*now_us)(const struct portero_host *);
 
 	void *internal; /* the host's own */
+
+	/* As table_each, but of `places` places of the locked shard from
+	 * `from` on. Returns where to go on; 0: that was all. */
+	uint32_t (*table_some)(struct portero_table *, uint32_t from,
+	    uint32_t places,
+	    void (*each)(void *arg, const struct portero_key *, const void *record),
+	    void *arg);
 };
 
 /* ---- auth -------------------------------------------------------------- */
@@ -365,7 +372,10 @@ enum portero_op_kind {
 	PORTERO_OP_TAKE,     /* all charges or none, under txid */
 	PORTERO_OP_SETTLE,   /* end of a take: keep `actual`, give back the rest */
 	PORTERO_OP_REPORT,   /* calls `row` for every counter of `key` */
-	PORTERO_OP_RESET     /* forgets every counter of `key`; reservations stay */
+	PORTERO_OP_RESET,    /* forgets every counter of `key`; reservations stay */
+	PORTERO_OP_CHARGE,   /* a TAKE that was let through `age_us` ago without the
+	                        store: never refused, counted at that time */
+	PORTERO_OP_WALK      /* calls `row` for some of the counters of the scope */
 };
 
 enum portero_op_result {
@@ -386,6 +396,7 @@ struct portero_row {
 	uint32_t window_s;
 	int64_t resets_at; /* when all of it will have passed */
 	uint32_t open;     /* reservations not yet settled that touch it */
+	struct portero_str key; /* WALK: whose it is, as far as the store knows */
 };
 
 /*
@@ -396,6 +407,15 @@ struct portero_row {
  * twice is one. `actual` is per unit what the message really used; less than
  * taken goes back to the bucket that was charged, if it still exists; more is
  * recorded and never refused.
+ *
+ * A CHARGE is a TAKE in all but two: it always fits, and it is counted at the
+ * time `age_us` before now. What would have left its window since is not
+ * counted at all. A TAKE of the same txid and sequence that did reach the
+ * store makes it do nothing, so it may follow one whose fate is unknown.
+ *
+ * A WALK is one step through all counters of the scope, short enough (20 ms)
+ * not to keep others waiting. `cursor` is 0 at first; the store sets where to
+ * go on, 0 at the end. A counter that changes meanwhile may come twice.
  */
 struct portero_op {
 	uint32_t size;
@@ -411,13 +431,30 @@ struct portero_op {
 	void (*row)(void *arg, const struct portero_row *); /* REPORT */
 	void *row_arg;
 	enum portero_op_result result;
+	int64_t age_us;  /* CHARGE: 0 or more */
+	uint64_t cursor; /* WALK */
 };
 
 struct portero_store {
 	uint32_t size;
-	/* Applies the operations in order. 0, or -1: the store is away (the
-	 * results tell which were done). */
+	/* Applies the operations in order. -1: the store is away (the results
+	 * tell which were done), so that asking it again is of no use for a
+	 * while. 0: it is there; an operation whose result is NONE or FAILED
+	 * has failed by itself. */
 	int (*apply)(void *ctx, struct portero_op *ops, size_t n);
+	/* It is another process or machine, which can be away while this one
+	 * is not. The host then keeps on_store_failure, asks a store that is
+	 * away only now and then, and logs itself that it is. */
+	bool remote;
+	/* Why the last apply() was -1, in some words; holds until the next
+	 * call. NULL: it has no words for it. */
+	const char *(*trouble)(void *ctx);
+	/* Calls `row` for each line of `porteroctl store status`. The name
+	 * "warning" stands for something to look at. -1: the store is away.
+	 * NULL: nothing to tell. */
+	int (*status)(void *ctx,
+	    void (*row)(void *arg, const char *name, const char *value),
+	    void *arg);
 };
 
 /* ---- policy ------------------------------------------------------------ */

@@ -22,12 +22,13 @@
 
 #include "counter.h"
 
-#define BOOKS_LAYOUT 1
-#define PART_ENTRIES 22
+#define BOOKS_LAYOUT 2
+#define OWNER_NAME_LEN 64
+#define PART_ENTRIES 24
 #define MAX_PARTS 6
 #define MAX_ENTRIES (PART_ENTRIES * MAX_PARTS) /* charges of one reservation */
 #define MAX_SEQUENCES 64
-#define SETTLED_IN_GROUP 35
+#define SETTLED_IN_GROUP 39
 /* every counter of a reservation, its parts, a tombstone */
 #define MAX_SAVES (MAX_ENTRIES + MAX_PARTS + 1)
 
@@ -43,11 +44,12 @@ struct entry {
 
 struct counter_record {
 	struct portero_key owner;
+	char name[OWNER_NAME_LEN]; /* the owner's, perhaps cut; for people */
 	char limit[32];
 	int64_t max; /* as last taken with */
 	int64_t expires_at;
 	uint32_t unit;
-	uint32_t unused;
+	uint32_t scope;
 	struct counter counter;
 };
 

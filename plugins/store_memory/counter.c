@@ -151,12 +151,20 @@ counter_passes_at(const struct counter *c)
 	return passed_at(c, c->newest);
 }
 
-struct counter_place
-counter_add(struct counter *c, int64_t amount)
+bool
+counter_add(struct counter *c, int64_t amount, int64_t at_us,
+    struct counter_place *place_r)
 {
-	put(c, c->newest, amount);
-	return (struct counter_place){ .epoch = c->epoch,
-		.bucket = (uint32_t)c->newest & PLACE_MASK };
+	int64_t n = at_us < 0 ? 0 : at_us / width_of(c->window_s);
+
+	if (n > c->newest)
+		n = c->newest;
+	if (n < c->newest - OLDEST)
+		return false;
+	put(c, n, amount);
+	*place_r = (struct counter_place){ .epoch = c->epoch,
+		.bucket = (uint32_t)n & PLACE_MASK };
+	return true;
 }
 
 void

@@ -54,8 +54,10 @@ int64_t counter_fits_at(const struct counter *c, int64_t amount, int64_t max);
 int64_t counter_resets_at(const struct counter *c);
 /* When a charge of now will have passed. */
 int64_t counter_passes_at(const struct counter *c);
-/* Adds to the newest bucket. */
-struct counter_place counter_add(struct counter *c, int64_t amount);
+/* Adds to the bucket of that time, which is no later than the newest. false:
+ * it has left the window. */
+bool counter_add(struct counter *c, int64_t amount, int64_t at_us,
+    struct counter_place *place_r);
 /* Takes from that bucket, if it still exists. */
 void counter_give_back(struct counter *c, struct counter_place place,
     int64_t amount);

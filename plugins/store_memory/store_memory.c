@@ -22,6 +22,7 @@
 
 #define MAX_CHARGES 64 /* of one operation */
 #define COMPLAIN_EVERY_S 60
+#define WALK_PLACES 4096 /* of one step: some milliseconds */
 
 struct report_row {
 	struct portero_row row;
@@ -31,6 +32,7 @@ struct report_row {
 struct store {
 	const struct portero_host *host; /* borrowed */
 	struct books books;              /* no table in the check role */
+	uint32_t entries;
 	const char *complaint;           /* the last one logged */
 	int64_t complained_at;
 
@@ -40,12 +42,14 @@ struct store {
 	struct portero_key keys[MAX_CHARGES];
 	struct record counters[MAX_CHARGES];
 	struct counter_place places[MAX_CHARGES];
+	bool counts[MAX_CHARGES];
 	bool laid_anew[MAX_CHARGES];
 	struct report_row *rows; /* owned */
 	size_t nrows, max_rows;
 	bool no_memory; /* for more rows */
 	struct portero_key victims[MAX_SAVES]; /* of a reset */
 	size_t nvictims;
+	const struct portero_op *walk; /* borrowed */
 };
 
 /* Says why the store fails, but not with every message. Returns -1. */
@@ -91,13 +95,25 @@ clamped(int64_t amount)
 
 /* ---- charges ----------------------------------------------------------- */
 
+/* What does not fit ends in dots. */
+static void
+name_copy(char to[OWNER_NAME_LEN], struct portero_str key)
+{
+	bool fits = key.len < OWNER_NAME_LEN;
+
+	snprintf(to, OWNER_NAME_LEN, "%.*s%s",
+	    fits ? (int)key.len : OWNER_NAME_LEN - 4,
+	    key.len == 0 ? "" : key.ptr, fits ? "" : "...");
+}
+
 /* Loads or makes the private copy of the counter of charge i. A new counter
  * has the epoch `stamp`, which no other take has, so that nothing is given
  * back to it that was charged to one forgotten since. */
 static struct counter_record *
-counter_of(struct store *s, const struct portero_charge *c, size_t i,
+counter_of(struct store *s, const struct portero_op *op, size_t i,
     uint32_t stamp)
 {
+	const struct portero_charge *c = &op->charges[i];
 	struct record *r = &s->counters[i];
 
 	s->keys[i] = books_counter_key(&s->books, c);
@@ -111,6 +127,8 @@ counter_of(struct store *s, const struct portero_charge *c, size_t i,
 	r->kind = RECORD_COUNTER;
 	r->counter.owner = s->books.owner;
 	r->counter.unit = c->unit;
+	r->counter.scope = op->scope;
+	name_copy(r->counter.name, op->key);
 	memcpy(r->counter.limit, c->limit, strlen(c->limit));
 	counter_start(&r->counter.counter, c->window_s, stamp,
 	    s->books.now_us);
@@ -122,11 +140,14 @@ counter_of(struct store *s, const struct portero_charge *c, size_t i,
 static bool
 charges_try(struct store *s, const struct portero_op *op, uint32_t stamp)
 {
+	int64_t at_us = s->books.now_us;
 	bool all_fit = true;
 
+	if (op->kind == PORTERO_OP_CHARGE)
+		at_us -= op->age_us;
 	for (size_t i = 0; i < op->ncharges; i++) {
 		struct portero_charge *c = &op->charges[i];
-		struct counter_record *r = counter_of(s, c, i, stamp);
+		struct counter_record *r = counter_of(s, op, i, stamp);
 
 		c->used = counter_used(&r->counter);
 		c->fits = c->max == PORTERO_UNLIMITED ||
@@ -140,7 +161,8 @@ charges_try(struct store *s, const struct portero_op *op, uint32_t stamp)
 			    c->max);
 		if (!c->fits && !c->monitor)
 			all_fit = false;
-		s->places[i] = counter_add(&r->counter, clamped(c->amount));
+		s->counts[i] = counter_add(&r->counter, clamped(c->amount),
+		    at_us, &s->places[i]);
 		r->max = c->max;
 	}
 	return all_fit;
@@ -175,7 +197,7 @@ peek(struct store *s, struct portero_op *op, enum portero_op_result result)
 
 /* ---- take -------------------------------------------------------------- */
 
-/* Notes a charge; those that went to one bucket are one. */
+/* Notes a charge; those that went to one bucket in turn are one. */
 static int
 reservation_add(struct reservation *r, const struct portero_key *key,
     struct counter_place place, int64_t amount)
@@ -183,20 +205,19 @@ reservation_add(struct reservation *r, const struct portero_key *key,
 	struct entry e = { .amount = amount,
 		.epoch = place.epoch,
 		.bucket = place.bucket,
-		.first = 1 };
+	};
+	struct entry *last = NULL;
 
 	memcpy(&e.tail, key->byte + 8, sizeof e.tail);
-	for (uint32_t i = 0; i < r->nentries; i++) {
-		struct entry *old = &r->entries[i];
-
-		if (old->tail != e.tail)
-			continue;
-		if (old->epoch == e.epoch && old->bucket == e.bucket) {
-			old->amount += amount;
-			return 0;
-		}
-		e.first = 0;
+	for (uint32_t i = 0; i < r->nentries; i++)
+		if (r->entries[i].tail == e.tail)
+			last = &r->entries[i];
+	if (last != NULL && last->epoch == e.epoch &&
+	    last->bucket == e.bucket) {
+		last->amount += amount;
+		return 0;
 	}
+	e.first = last == NULL;
 	if (r->nentries == MAX_ENTRIES)
 		return -1;
 	r->entries[r->nentries++] = e;
@@ -213,7 +234,8 @@ take_save(struct store *s, struct portero_op *op)
 		r->expires_at = until;
 	r->taken |= UINT64_C(1) << op->sequence;
 	for (size_t i = 0; i < op->ncharges; i++) {
-		if (reservation_add(r, &s->keys[i], s->places[i],
+		if (s->counts[i] &&
+		    reservation_add(r, &s->keys[i], s->places[i],
 			clamped(op->charges[i].amount)) == -1)
 			return fail_locked(s, "a message has more charges than "
 			    "a reservation holds");
@@ -240,7 +262,8 @@ take(struct store *s, struct portero_op *op)
 	books_load_reservation(&s->books, &s->txid_key, &s->reservation);
 	if ((s->reservation.taken >> op->sequence & 1) != 0)
 		return peek(s, op, PORTERO_OP_DONE);
-	if (charges_try(s, op, stamp + op->sequence))
+	if (charges_try(s, op, stamp + op->sequence) ||
+	    op->kind == PORTERO_OP_CHARGE)
 		return take_save(s, op);
 	charges_drop(s, op);
 	op->result = PORTERO_OP_REFUSED;
@@ -275,6 +298,7 @@ settle_counter(struct store *s, const struct portero_op *op,
 	struct portero_key key = books_entry_key(&s->books, first);
 	struct record *record = &s->counters[0];
 	struct counter *c = &record->counter.counter;
+	struct counter_place place;
 	int64_t taken = 0, actual;
 
 	if (!books_load_counter(&s->books, &key, record))
@@ -287,7 +311,7 @@ settle_counter(struct store *s, const struct portero_op *op,
 		return 0;
 	counter_advance(c, c->window_s, s->books.now_us);
 	if (actual > taken)
-		counter_add(c, actual - taken);
+		counter_add(c, actual - taken, s->books.now_us, &place);
 	else
 		give_back(r, first->tail, c, taken - actual);
 	return books_save_counter(&s->books, &key, record, 0);
@@ -344,12 +368,28 @@ row_new(struct store *s)
 	return &s->rows[s->nrows++];
 }
 
+static struct portero_row
+row_of(const struct store *s, struct counter_record *r)
+{
+	struct counter *c = &r->counter;
+	struct portero_row row = { .size = sizeof row,
+		.unit = r->unit,
+		.max = r->max };
+
+	counter_advance(c, c->window_s, s->books.now_us);
+	row.used = counter_used(c);
+	row.window_s = c->window_s;
+	row.resets_at = counter_resets_at(c);
+	memcpy(row.limit, r->limit, sizeof row.limit);
+	row.limit[sizeof row.limit - 1] = '\0';
+	return row;
+}
+
 static void
 report_counter(void *arg, const struct portero_key *key, const void *record)
 {
 	struct store *s = arg;
 	struct record copy;
-	struct counter *c = &copy.counter.counter;
 	struct report_row *row;
 
 	if (((const struct record *)record)->kind != RECORD_COUNTER ||
@@ -361,15 +401,7 @@ report_counter(void *arg, const struct portero_key *key, const void *record)
 		s->no_memory = true;
 		return;
 	}
-	counter_advance(c, c->window_s, s->books.now_us);
-	row->row = (struct portero_row){ .size = sizeof row->row,
-		.unit = copy.counter.unit,
-		.max = copy.counter.max,
-		.used = counter_used(c),
-		.window_s = c->window_s,
-		.resets_at = counter_resets_at(c) };
-	memcpy(row->row.limit, copy.counter.limit, sizeof row->row.limit);
-	row->row.limit[sizeof row->row.limit - 1] = '\0';
+	row->row = row_of(s, &copy.counter);
 	memcpy(&row->tail, key->byte + 8, sizeof row->tail);
 }
 
@@ -449,6 +481,73 @@ reset(struct store *s, struct portero_op *op)
 	return 0;
 }
 
+/* ---- walk and status --------------------------------------------------- */
+
+static void
+walk_counter(void *arg, const struct portero_key *key, const void *record)
+{
+	const struct portero_op *op;
+	struct store *s = arg;
+	struct portero_row row;
+	struct record copy;
+
+	op = s->walk;
+	if (((const struct record *)record)->kind != RECORD_COUNTER ||
+	    ((const struct record *)record)->counter.scope !=
+		(uint32_t)op->scope ||
+	    !books_load_counter(&s->books, key, &copy))
+		return;
+	row = row_of(s, &copy.counter);
+	row.key.ptr = copy.counter.name;
+	row.key.len = strnlen(copy.counter.name, OWNER_NAME_LEN);
+	op->row(op->row_arg, &row);
+}
+
+static int
+walk(struct store *s, struct portero_op *op)
+{
+	s->walk = op;
+	op->cursor = s->host->table_some(s->books.table, (uint32_t)op->cursor,
+	    WALK_PLACES, walk_counter, s);
+	books_abort(&s->books);
+	op->result = PORTERO_OP_DONE;
+	return 0;
+}
+
+static void
+count_record(void *arg, const struct portero_key *key, const void *record)
+{
+	uint32_t *n = arg;
+
+	(void)key;
+	(void)record;
+	(*n)++;
+}
+
+static int
+store_status(void *ctx,
+    void (*row)(void *arg, const char *name, const char *value), void *arg)
+{
+	struct portero_str nobody = { "", 0 };
+	struct store *s = ctx;
+	uint32_t n = 0, at = 0;
+	char value[64];
+
+	do {
+		if (books_lock(&s->books, PORTERO_PERSON, nobody) == -1)
+			return fail(s, "its memory cannot be locked");
+		at = s->host->table_some(s->books.table, at, WALK_PLACES,
+		    count_record, &n);
+		books_abort(&s->books);
+	} while (at != 0);
+	snprintf(value, sizeof value, "%u of %u", n, s->entries);
+	row(arg, "entries", value);
+	if (n > s->entries - s->entries / 5)
+		row(arg, "warning", "more than 80 % of `entries` are in use; "
+				    "when all are, no mail is accepted");
+	return 0;
+}
+
 /* ---- operations -------------------------------------------------------- */
 
 /* NULL, or what no host would ask. */
@@ -459,6 +558,8 @@ op_fault(const struct portero_op *op)
 		return "an operation has too many charges";
 	if (op->sequence >= MAX_SEQUENCES)
 		return "a take has too high a sequence";
+	if (op->age_us < 0)
+		return "a charge is of the future";
 	for (size_t i = 0; i < op->ncharges; i++) {
 		const struct portero_charge *c = &op->charges[i];
 		size_t len = strnlen(c->limit, sizeof c->limit);
@@ -490,6 +591,7 @@ apply_one(struct store *s, struct portero_op *op)
 	case PORTERO_OP_PEEK:
 		return peek(s, op, PORTERO_OP_DONE);
 	case PORTERO_OP_TAKE:
+	case PORTERO_OP_CHARGE:
 		return take(s, op);
 	case PORTERO_OP_SETTLE:
 		return settle(s, op);
@@ -497,6 +599,8 @@ apply_one(struct store *s, struct portero_op *op)
 		return report(s, op);
 	case PORTERO_OP_RESET:
 		return reset(s, op);
+	case PORTERO_OP_WALK:
+		return walk(s, op);
 	}
 	return fail_locked(s, "an operation is not known");
 }
@@ -511,7 +615,8 @@ store_apply(void *ctx, struct portero_op *ops, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		if (apply_one(s, &ops[i]) == 0)
 			continue;
-		if (ops[i].kind == PORTERO_OP_TAKE)
+		if (ops[i].kind == PORTERO_OP_TAKE ||
+		    ops[i].kind == PORTERO_OP_CHARGE)
 			ops[i].result = PORTERO_OP_FAILED; /* all was undone */
 		return -1;
 	}
@@ -570,8 +675,9 @@ store_open(const struct portero_host *host, const struct portero_conf *conf,
 		return -1;
 	}
 	s->host = host;
+	s->entries = entries_of(host, conf);
 	if (state != PORTERO_SHARE_NONE &&
-	    books_open(&s->books, host, entries_of(host, conf), share,
+	    books_open(&s->books, host, s->entries, share,
 		share_bytes, state, err) == -1) {
 		store_close(s);
 		return -1;
@@ -583,6 +689,7 @@ store_open(const struct portero_host *host, const struct portero_conf *conf,
 static const struct portero_store store = {
 	.size = sizeof(struct portero_store),
 	.apply = store_apply,
+	.status = store_status,
 };
 
 const struct portero_plugin portero_plugin = {

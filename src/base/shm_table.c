@@ -653,6 +653,20 @@ shm_table_abort(struct portero_table *t)
 	shard_unlock(t);
 }
 
+static void
+each_slot(const struct portero_table *t, uint32_t from, uint32_t end,
+    void (*each)(void *arg, const struct portero_key *, const void *record),
+    void *arg)
+{
+	for (uint32_t i = from; i < end; i++) {
+		const struct slot *slot = &t->slots[i];
+
+		if (slot->used && slot->expires_at > t->now_s &&
+		    !is_planned(t, i))
+			each(arg, &slot->key, slot_record(t, i));
+	}
+}
+
 void
 shm_table_each(struct portero_table *t,
     void (*each)(void *arg, const struct portero_key *, const void *record),
@@ -660,14 +674,24 @@ shm_table_each(struct portero_table *t,
 {
 	if (t->shard == NULL)
 		return;
-	for (uint32_t i = 0; i < t->shard->high; i++) {
-		const struct slot *slot = &t->slots[i];
-
-		if (slot->used && slot->expires_at > t->now_s &&
-		    !is_planned(t, i))
-			each(arg, &slot->key, slot_record(t, i));
-	}
+	each_slot(t, 0, t->shard->high, each, arg);
 	for (uint32_t i = 0; i < t->shard->nplans; i++)
 		if (t->plans[i].keep)
 			each(arg, &t->plans[i].key, plan_record(t, i));
+}
+
+uint32_t
+shm_table_some(struct portero_table *t, uint32_t from, uint32_t places,
+    void (*each)(void *arg, const struct portero_key *, const void *record),
+    void *arg)
+{
+	uint32_t high;
+
+	if (t->shard == NULL || from >= t->shard->high)
+		return 0;
+	high = t->shard->high;
+	if (places < high - from)
+		high = from + places;
+	each_slot(t, from, high, each, arg);
+	return high == t->shard->high ? 0 : high;
 }

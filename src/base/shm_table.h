@@ -41,5 +41,8 @@ void shm_table_abort(struct portero_table *t);
 void shm_table_each(struct portero_table *t,
     void (*each)(void *arg, const struct portero_key *, const void *record),
     void *arg);
+uint32_t shm_table_some(struct portero_table *t, uint32_t from, uint32_t places,
+    void (*each)(void *arg, const struct portero_key *, const void *record),
+    void *arg);
 
 #endif

@@ -226,6 +226,7 @@ host_init(struct host *h, const char *section, const uint8_t key[HASH_KEY_LEN])
 		    .table_abort = shm_table_abort,
 		    .table_each = shm_table_each,
 		    .now_us = service_now_us,
+		    .table_some = shm_table_some,
 		    .internal = h },
 	};
 	memcpy(h->key, key, HASH_KEY_LEN);

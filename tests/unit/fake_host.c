@@ -257,5 +257,6 @@ const struct portero_host fake_host = {
 	.table_commit = shm_table_commit,
 	.table_abort = shm_table_abort,
 	.table_each = shm_table_each,
+	.table_some = shm_table_some,
 	.now_us = get_now_us,
 };

@@ -190,14 +190,15 @@ counter_fits_at(const struct counter *c, int64_t room)
 }
 
 static uint64_t
-counter_add(struct limit_model *m, struct counter *c, int64_t amount)
+counter_add(struct limit_model *m, struct counter *c, int64_t bucket,
+    int64_t amount)
 {
 	if (amount > AMOUNT_MAX)
 		amount = AMOUNT_MAX;
 	c->charges = xrealloc(c->charges,
 	    (c->ncharges + 1) * sizeof *c->charges);
 	c->charges[c->ncharges++] =
-	    (struct charge){ m->next_id, c->now, amount };
+	    (struct charge){ m->next_id, bucket, amount };
 	return m->next_id++;
 }
 
@@ -298,16 +299,22 @@ take_one(struct limit_model *m, const struct portero_op *op,
 {
 	struct counter *c = counter_find(m, op, charge->limit, charge->unit);
 	struct entry *e;
+	int64_t bucket;
 
 	if (c == NULL)
 		c = counter_new(m, op, charge);
 	counter_look(m, c, charge->window_s);
 	c->max = charge->max;
+	bucket = c->now;
+	if (op->kind == PORTERO_OP_CHARGE)
+		bucket = (m->now_us - op->age_us) / width_of(c->window_s);
+	if (bucket < c->now - 60)
+		return;
 	r->entries = xrealloc(r->entries,
 	    (r->nentries + 1) * sizeof *r->entries);
 	e = &r->entries[r->nentries++];
 	*e = (struct entry){ .unit = charge->unit,
-		.id = counter_add(m, c, charge->amount),
+		.id = counter_add(m, c, bucket, charge->amount),
 		.amount = charge->amount };
 	memcpy(e->limit, charge->limit, sizeof e->limit);
 }
@@ -322,7 +329,7 @@ take(struct limit_model *m, struct portero_op *op)
 		return PORTERO_OP_SETTLED;
 	if (r->taken >> op->sequence & 1)
 		return PORTERO_OP_DONE;
-	if (!fit)
+	if (!fit && op->kind == PORTERO_OP_TAKE)
 		return PORTERO_OP_REFUSED;
 	r->taken |= UINT64_C(1) << op->sequence;
 	for (size_t i = 0; i < op->ncharges; i++)
@@ -359,7 +366,7 @@ settle_counter(struct limit_model *m, const struct reservation *r,
 		return;
 	counter_look(m, c, c->window_s);
 	if (actual > taken)
-		counter_add(m, c, actual - taken);
+		counter_add(m, c, c->now, actual - taken);
 	surplus = taken - actual;
 	for (size_t i = r->nentries; i-- > 0 && surplus > 0;) {
 		const struct entry *e = &r->entries[i];
@@ -418,6 +425,7 @@ report_counter(struct limit_model *m, const struct portero_op *op,
 
 	counter_look(m, &c, c.window_s);
 	memcpy(row.limit, c.limit, sizeof row.limit);
+	row.key = (struct portero_str){ c.key, strlen(c.key) };
 	row.unit = c.unit;
 	row.max = c.max;
 	row.used = counter_used(&c);
@@ -431,6 +439,16 @@ report_counter(struct limit_model *m, const struct portero_op *op,
 	row.open = count_open(m, &c);
 	op->row(op->row_arg, &row);
 	free(c.charges);
+}
+
+/* All in one step. */
+static void
+walk(struct limit_model *m, struct portero_op *op)
+{
+	for (size_t i = 0; i < m->ncounters; i++)
+		if (m->counters[i].scope == op->scope)
+			report_counter(m, op, &m->counters[i]);
+	op->cursor = 0;
 }
 
 static void
@@ -462,6 +480,7 @@ limit_model_apply(void *ctx, struct portero_op *ops, size_t n)
 			look_all(m, op);
 			break;
 		case PORTERO_OP_TAKE:
+		case PORTERO_OP_CHARGE:
 			op->result = take(m, op);
 			break;
 		case PORTERO_OP_SETTLE:
@@ -470,6 +489,9 @@ limit_model_apply(void *ctx, struct portero_op *ops, size_t n)
 		case PORTERO_OP_REPORT:
 		case PORTERO_OP_RESET:
 			report_or_reset(m, op);
+			break;
+		case PORTERO_OP_WALK:
+			walk(m, op);
 			break;
 		}
 	}

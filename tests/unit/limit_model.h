@@ -21,6 +21,8 @@
  *     is too little comes from the latest charges of the txid first, as far
  *     as their buckets still count.
  *   - A repeated take and one after the settle look like a peek.
+ *   - A charge is a take that always fits, in the bucket of its own time; if
+ *     that counts no more, it charges nothing that could be given back.
  *   - Reservations and tombstones live for ever here: tests use lifetimes
  *     that are longer than they themselves.
  */

@@ -540,6 +540,106 @@ example_what_outlives_its_lifetime_stays_charged(struct example *e)
 	assert_int_equal(op.result, PORTERO_OP_DONE);
 }
 
+/* A charge of n messages so long ago. */
+static enum portero_op_result
+charge_late(const struct example *e, unsigned tx, int64_t n, int64_t age_us)
+{
+	struct portero_charge c = charge("hourly", PORTERO_MESSAGES, n, 2,
+	    3600);
+	struct portero_op op = operation(e, PORTERO_OP_CHARGE, tx);
+
+	op.charges = &c;
+	op.ncharges = 1;
+	op.age_us = age_us;
+	apply(e, &op);
+	return op.result;
+}
+
+static void
+example_a_late_charge_counts_at_its_time(struct example *e)
+{
+	int64_t minute = 60 * SECOND;
+
+	assert_int_equal(take(e, 1, 2, 3600), PORTERO_OP_DONE);
+	assert_int_equal(charge_late(e, 2, 3, 30 * minute), PORTERO_OP_DONE);
+	assert_int_equal(charge_late(e, 2, 3, 30 * minute), PORTERO_OP_DONE);
+	assert_int_equal(used(e, 3600), 4); /* over the maximum, once */
+	assert_int_equal(take(e, 3, 2, 3600), PORTERO_OP_REFUSED);
+	/* What has left the window is not counted, nor given back. */
+	assert_int_equal(charge_late(e, 4, 5, 61 * minute), PORTERO_OP_DONE);
+	assert_int_equal(used(e, 3600), 4);
+	settle(e, 4, 0, 0);
+	assert_int_equal(used(e, 3600), 4);
+	settle(e, 2, 1, 0);
+	assert_int_equal(used(e, 3600), 2);
+	/* It goes half an hour before the first. */
+	pass(e, 31 * minute);
+	assert_int_equal(used(e, 3600), 1);
+}
+
+static void
+example_a_late_charge_follows_a_take_of_unknown_fate(struct example *e)
+{
+	/* The take came through: it counts once. */
+	assert_int_equal(take(e, 1, 9, 3600), PORTERO_OP_DONE);
+	assert_int_equal(charge_late(e, 1, 1, SECOND), PORTERO_OP_DONE);
+	assert_int_equal(used(e, 3600), 1);
+	/* It comes after the charge. */
+	assert_int_equal(charge_late(e, 2, 1, SECOND), PORTERO_OP_DONE);
+	assert_int_equal(take(e, 2, 9, 3600), PORTERO_OP_DONE);
+	assert_int_equal(used(e, 3600), 2);
+	/* It comes after all is over. */
+	settle(e, 2, 1, 0);
+	assert_int_equal(take(e, 2, 9, 3600), PORTERO_OP_SETTLED);
+	assert_int_equal(charge_late(e, 2, 1, SECOND), PORTERO_OP_SETTLED);
+	assert_int_equal(used(e, 3600), 2);
+}
+
+/* How often a walk has come by, and what was used then. */
+struct sight {
+	char key[32];
+	unsigned n;
+	int64_t used;
+};
+
+static void
+on_walk(void *arg, const struct portero_row *row)
+{
+	struct sight *sight = arg;
+
+	if (row->key.len != strlen(sight->key) ||
+	    memcmp(row->key.ptr, sight->key, row->key.len) != 0)
+		return;
+	assert_string_equal(row->limit, "hourly");
+	assert_int_equal(row->max, 9);
+	sight->n++;
+	sight->used = row->used;
+}
+
+static void
+example_a_walk_comes_by_every_counter(struct example *e)
+{
+	struct portero_op op = operation(e, PORTERO_OP_WALK, 0);
+	struct sight sight = { .n = 0 };
+	char key[32];
+
+	memcpy(key, e->key, sizeof key);
+	for (unsigned i = 0; i < 300; i++) {
+		snprintf(e->key, sizeof e->key, "%.20s/%u", key, i);
+		assert_int_equal(take(e, i, 9, 3600), PORTERO_OP_DONE);
+		assert_int_equal(take(e, i + 1000, 9, 3600), PORTERO_OP_DONE);
+	}
+	snprintf(sight.key, sizeof sight.key, "%.20s/%u", key, 217u);
+	op.row = on_walk;
+	op.row_arg = &sight;
+	do {
+		apply(e, &op);
+		assert_int_equal(op.result, PORTERO_OP_DONE);
+	} while (op.cursor != 0);
+	assert_int_equal(sight.n, 1);
+	assert_int_equal(sight.used, 2);
+}
+
 void
 store_suite_examples(const struct store_suite *s)
 {
@@ -560,6 +660,9 @@ store_suite_examples(const struct store_suite *s)
 		example_keys_scopes_limits_and_units_do_not_touch,
 		example_operations_are_applied_in_order,
 		example_what_outlives_its_lifetime_stays_charged,
+		example_a_late_charge_counts_at_its_time,
+		example_a_late_charge_follows_a_take_of_unknown_fate,
+		example_a_walk_comes_by_every_counter,
 	};
 	struct example e = { .suite = s, .now_us = START };
 
@@ -693,6 +796,11 @@ draw_operation(struct sequence *q, struct portero_charge *charges)
 		op.kind = PORTERO_OP_TAKE;
 		op.sequence = draw(q, 3) == 0 ? draw(q, 3) : 0;
 		op.ncharges = draw_charges(q, charges);
+		if (draw(q, 6) == 0) {
+			op.kind = PORTERO_OP_CHARGE;
+			op.age_us = draw(q, 80) *
+			    (q->limits[draw(q, LIMITS)].window_s * SECOND / 60);
+		}
 	} else if (kind < 28) {
 		op.kind = PORTERO_OP_SETTLE;
 		for (int i = 0; i < PORTERO_NUNITS; i++)
