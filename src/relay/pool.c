@@ -69,6 +69,10 @@ on_reset_reply(void *arg, struct smtp_reply *reply)
 	struct relay_conn *c = arg;
 	struct relay_pool *p = c->pool;
 
+	if (c->unheard > 0) {
+		c->unheard--;
+		return;
+	}
 	if (reply->code != 250 || c->queued > c->sent || p->draining) {
 		relay_conn_quit(&c);
 		return;

@@ -90,6 +90,12 @@ struct relay *relay_open(struct relay_pool *p, const struct relay_callbacks *cb,
 void relay_mail(struct relay *r, const struct smtp_mail *mail, int64_t size_added);
 void relay_rcpt(struct relay *r, const struct smtp_rcpt *rcpt);
 void relay_data(struct relay *r);
+/* The same for a message that may go up in chunks (RFC 3030): where the
+ * upstream takes them, the answer is a 354 of ours once the recipients are
+ * answered, and the end of the message goes with the last chunk. */
+void relay_chunks(struct relay *r);
+/* After 354: does the body go up in chunks? Then it is not dot-stuffed. */
+bool relay_is_chunked(const struct relay *r);
 /* Body bytes as they go out. Large runs are written at once where possible. */
 void relay_body(struct relay *r, const char *data, size_t len);
 /* false: the upstream takes no more for now and a rest is queued; wait for
@@ -100,7 +106,8 @@ bool relay_has_room(const struct relay *r);
 void relay_dot(struct relay *r);
 /* Ends the transaction and sets *r to NULL. After the final reply, or with
  * nothing sent, the connection is kept for reuse by the rules (design 6: 3 errors, 100 messages, 5 s idle, any
- * time-out or stray byte retires it); before DATA it is reset by RSET; in a body it is closed without the dot. */
+ * time-out or stray byte retires it); before DATA and between two chunks it is reset by RSET; in a body it is
+ * closed without the dot. */
 void relay_close(struct relay **r);
 /* "mx1.example.net:25", for the log; "" before a connection was had. */
 const char *relay_peer(const struct relay *r);

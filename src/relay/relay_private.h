@@ -33,6 +33,8 @@
 #define RELAY_MAX_MESSAGES 100
 #define RELAY_DIRECT 8192 /* a body run that is worth its own write */
 #define RELAY_GATHER 16384 /* small runs that may wait for the turn's end */
+#define RELAY_CHUNK 32768  /* of a body: a chunk is at least this, but the last */
+#define RELAY_CHUNKS 16    /* chunks that await their answers */
 #define RELAY_DETAIL_MAX 320
 
 enum conn_fault {
@@ -87,6 +89,7 @@ struct relay_conn {
 	struct smtp_reply_parser parser;
 	struct smtp_offer offer;
 	unsigned messages, errors;
+	unsigned unheard; /* answers to chunks before that to RSET */
 	unsigned depth; /* event callbacks that are on the stack */
 	bool retire;    /* not to be used again */
 	bool blocked;   /* waits for the socket to take more */
@@ -196,7 +199,13 @@ struct relay {
 	bool refused;   /* MAIL is refused */
 	bool recipient; /* a recipient is accepted */
 
-	uint64_t dot_end;
+	bool may_chunk; /* the client speaks BDAT */
+	bool chunked;   /* and so do we to the upstream */
+	struct buf chunk; /* of the body, until it is worth a chunk */
+	uint64_t chunk_ends[RELAY_CHUNKS]; /* in the stream: those unanswered */
+	unsigned nchunks;
+
+	uint64_t dot_end; /* of the dot or the last chunk */
 	struct smtp_reply early; /* TXN_REFUSED: the answer to give then */
 
 	/* the search for a connection */

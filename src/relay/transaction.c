@@ -89,6 +89,7 @@ replay(struct relay *r)
 			r->items[n++] = r->items[i];
 	r->nitems = n;
 	r->nsent = r->nanswered = 0;
+	event_del(&r->later); /* the leave for chunks was of the lost one */
 	r->replayed = true;
 	r->reused = false;
 	enter(r, TXN_ADJOURNED);
@@ -211,6 +212,15 @@ await_answer(struct relay *r)
 	    r->conn, any ? r->pool->setup.config->reply_timeout_ms : 0);
 }
 
+/* Chunks without pipelining would cost a round trip each. */
+static bool
+takes_chunks(const struct relay *r)
+{
+	const uint32_t needed = SMTP_EXT_CHUNKING | SMTP_EXT_PIPELINING;
+
+	return r->may_chunk && (r->conn->offer.extensions & needed) == needed;
+}
+
 /* Says what may be said now: all, or one step at a time. */
 static void
 say_steps(struct relay *r)
@@ -218,6 +228,12 @@ say_steps(struct relay *r)
 	bool all = (r->conn->offer.extensions & SMTP_EXT_PIPELINING) != 0;
 
 	while (r->nsent < r->nitems && (all || r->nsent == r->nanswered)) {
+		if (r->items[r->nsent].step == RELAY_DATA && takes_chunks(r)) {
+			/* nothing to say, but leave to go on */
+			if (r->nsent == r->nanswered)
+				event_active(&r->later, EV_TIMEOUT, 1);
+			return;
+		}
 		say(r, &r->items[r->nsent++]);
 		if (r->nsent == r->nanswered + 1)
 			await_answer(r);
@@ -305,6 +321,43 @@ on_step_reply(struct relay *r, struct smtp_reply *reply)
 		    "a new connection gave another answer than the lost one");
 }
 
+/* Chunks need no leave: the upstream's 354 is ours. */
+static void
+begin_chunks(struct relay *r)
+{
+	struct smtp_reply go = { .code = 354, .nlines = 1 };
+
+	buf_append_str(&go.text, STR("Go on"));
+	forget_steps(r);
+	if (r->recipient) {
+		enter(r, TXN_BODY);
+		r->chunked = true;
+	}
+	r->cb->on_reply(r->owner, RELAY_DATA, &go, true, false);
+	smtp_reply_free(&go);
+}
+
+/* Is it the answer to a chunk, and a good one? */
+static bool
+on_chunk_reply(struct relay *r, const struct smtp_reply *reply)
+{
+	bool was_full = r->nchunks == RELAY_CHUNKS;
+
+	if (r->nchunks == 0 || reply->code != 250 ||
+	    r->conn->sent < r->chunk_ends[0])
+		return false;
+	r->nchunks--;
+	memmove(r->chunk_ends, r->chunk_ends + 1,
+	    r->nchunks * sizeof(r->chunk_ends[0]));
+	if (r->state == TXN_DOT)
+		return true;
+	relay_conn_expect(r->conn,
+	    r->nchunks == 0 ? 0 : r->pool->setup.config->reply_timeout_ms);
+	if (was_full)
+		r->cb->on_room(r->owner);
+	return true;
+}
+
 /* The whole message has not been written yet. */
 static void
 on_early_reply(struct relay *r, struct smtp_reply *reply)
@@ -353,10 +406,13 @@ on_reply(void *arg, struct smtp_reply *reply)
 		on_step_reply(r, reply);
 		break;
 	case TXN_BODY:
-		on_early_reply(r, reply);
+		if (!on_chunk_reply(r, reply))
+			on_early_reply(r, reply);
 		break;
 	case TXN_DOT:
-		if (r->conn->sent < r->dot_end)
+		if (on_chunk_reply(r, reply))
+			break;
+		if (r->conn->sent < r->dot_end || r->nchunks > 0)
 			on_early_reply(r, reply);
 		else
 			on_final_reply(r, reply);
@@ -393,6 +449,9 @@ on_later(evutil_socket_t fd, short what, void *arg)
 	switch (r->state) {
 	case TXN_SEEKING:
 		relay_dial_next(r);
+		break;
+	case TXN_STEPS:
+		begin_chunks(r);
 		break;
 	case TXN_REFUSED:
 		enter(r, TXN_DONE);
@@ -491,24 +550,69 @@ relay_data(struct relay *r)
 }
 
 void
+relay_chunks(struct relay *r)
+{
+	r->may_chunk = true;
+	relay_data(r);
+}
+
+bool
+relay_is_chunked(const struct relay *r)
+{
+	return r->chunked;
+}
+
+/* What was gathered and then this, as one chunk. */
+static void
+send_chunk(struct relay *r, const char *data, size_t len, bool is_last)
+{
+	struct relay_conn *c = r->conn;
+	char line[40];
+	int n = snprintf(line, sizeof(line), "BDAT %zu%s\r\n",
+	    buf_len(&r->chunk) + len, is_last ? " LAST" : "");
+
+	relay_conn_write(c, line, (size_t)n);
+	if (buf_len(&r->chunk) > 0)
+		relay_conn_stream(c, buf_data(&r->chunk), buf_len(&r->chunk));
+	if (len > 0)
+		relay_conn_stream(c, data, len);
+	buf_consume(&r->chunk, buf_len(&r->chunk));
+	if (is_last)
+		return;
+	if (r->nchunks == 0)
+		relay_conn_expect(c, r->pool->setup.config->reply_timeout_ms);
+	r->chunk_ends[r->nchunks++] = c->queued;
+}
+
+void
 relay_body(struct relay *r, const char *data, size_t len)
 {
 	if (r->state != TXN_BODY || len == 0)
 		return; /* refused or failed */
-	relay_conn_stream(r->conn, data, len);
+	if (!r->chunked)
+		relay_conn_stream(r->conn, data, len);
+	else if (buf_len(&r->chunk) + len < RELAY_CHUNK ||
+		 r->nchunks == RELAY_CHUNKS)
+		buf_append(&r->chunk, data, len);
+	else
+		send_chunk(r, data, len, false);
 }
 
 bool
 relay_has_room(const struct relay *r)
 {
-	return r->state != TXN_BODY || !r->conn->blocked;
+	return r->state != TXN_BODY ||
+	       (!r->conn->blocked && r->nchunks < RELAY_CHUNKS);
 }
 
 void
 relay_dot(struct relay *r)
 {
 	if (r->state == TXN_BODY) {
-		relay_conn_write(r->conn, ".\r\n", 3);
+		if (r->chunked)
+			send_chunk(r, NULL, 0, true);
+		else
+			relay_conn_write(r->conn, ".\r\n", 3);
 		r->dot_end = r->conn->queued;
 		enter(r, TXN_DOT);
 		relay_conn_expect(
@@ -518,22 +622,33 @@ relay_dot(struct relay *r)
 	}
 }
 
+/* Do both sides know where they are? Between two chunks RSET tells, if it
+ * need not wait behind them. */
+static bool
+may_rest(const struct relay *r)
+{
+	if (r->state == TXN_BODY)
+		return r->chunked && r->conn->queued == r->conn->sent;
+	return r->state == TXN_DONE ||
+	       (r->state == TXN_STEPS && r->nsent == r->nanswered);
+}
+
 void
 relay_close(struct relay **relay)
 {
 	struct relay *r = *relay;
-	bool proved;
 
 	*relay = NULL;
 	if (r == NULL)
 		return;
-	proved = r->state == TXN_DONE ||
-	         (r->state == TXN_STEPS && r->nsent == r->nanswered);
-	if (r->conn != NULL && proved)
+	if (r->conn != NULL && may_rest(r)) {
+		r->conn->unheard = r->nchunks;
 		relay_pool_give(r->pool, &r->conn, r->mailed);
+	}
 	relay_conn_close(&r->conn);
 	event_del(&r->later);
 	forget_steps(r);
+	buf_free(&r->chunk);
 	smtp_reply_free(&r->early);
 	free(r->detail);
 	r->pool->nrelays--;

@@ -14,10 +14,8 @@
 #include "session/session_private.h"
 #include "session/transaction.h"
 #include "base/clock.h"
+#include "smtp/chunks.h"
 #include "smtp/received.h"
-
-/* What is swallowed of a refused body beyond the size that is allowed. */
-#define SWALLOW_MORE (64LL << 20)
 
 void
 body_start(struct transaction *tx)
@@ -95,7 +93,8 @@ refusal_answer(struct session *s)
 	else
 		reply(s, tx->refusal);
 	transaction_finish(tx, refusal_outcome(tx), said);
-	session_enter(s, SMTP_READY);
+	session_enter(s, s->state == SMTP_IN_CHUNK && !s->chunk.is_last
+		? SMTP_CHUNKS : SMTP_READY);
 }
 
 static void
@@ -152,8 +151,8 @@ on_end_judged(struct session *s, const struct judge_answer *a)
 	session_resume(s);
 }
 
-/* The whole body is here; its end goes up unless more must be asked. */
-static void
+/* Its end goes up unless more must be asked. */
+void
 body_end(struct session *s)
 {
 	struct transaction *tx = s->tx;
@@ -196,6 +195,23 @@ body_check(struct transaction *tx)
 	}
 }
 
+/* More of it is to come: is there room for it? */
+static void
+body_went_on(struct session *s)
+{
+	struct transaction *tx = s->tx;
+
+	if (tx->is_refused) {
+		if ((int64_t)tx->dots.size > tx->max_size + SWALLOW_MORE) {
+			refusal_answer(s);
+			session_finish(s, "refused body too long");
+		}
+	} else if (!relay_has_room(tx->relay)) {
+		s->wait = WAIT_ROOM;
+		session_io_want_read(&s->io, false);
+	}
+}
+
 size_t
 session_body(struct session *s, struct str input)
 {
@@ -207,18 +223,40 @@ session_body(struct session *s, struct str input)
 		received_add(tx);
 	result = smtp_dots_feed(&tx->dots, input.ptr, input.len, &used, emit, tx);
 	body_check(tx);
-	if (result == SMTP_DOTS_END) {
+	if (result == SMTP_DOTS_END)
 		body_end(s);
-	} else if (tx->is_refused) {
-		if ((int64_t)tx->dots.size > tx->max_size + SWALLOW_MORE) {
-			refusal_answer(s);
-			session_finish(s, "refused body too long");
-		}
-	} else if (!relay_has_room(tx->relay)) {
-		s->wait = WAIT_ROOM;
-		session_io_want_read(&s->io, false);
-	}
+	else
+		body_went_on(s);
 	return used;
+}
+
+void
+body_expect(struct transaction *tx, int64_t size)
+{
+	if (tx->is_refused || size <= tx->max_size - (int64_t)tx->dots.size)
+		return;
+	body_refuse(tx, REPLY_OK);
+	tx->refused_for_size = true;
+	if (size > tx->max_size + SWALLOW_MORE) /* it will not be read */
+		tx->dots.size += (uint64_t)(size < INT64_MAX / 2
+			? size : INT64_MAX / 2);
+}
+
+void
+body_chunk(struct session *s, struct str octets)
+{
+	struct transaction *tx = s->tx;
+	bool stuff = tx->relay != NULL && !relay_is_chunked(tx->relay);
+	bool is_end = s->chunk.is_last && s->chunk.size == 0;
+
+	if (!tx->has_received && tx->relay != NULL)
+		received_add(tx);
+	smtp_chunks_feed(&tx->dots, stuff, octets.ptr, octets.len, emit, tx);
+	if (is_end)
+		smtp_chunks_end(&tx->dots, stuff, emit, tx);
+	body_check(tx);
+	if (!is_end)
+		body_went_on(s);
 }
 
 void

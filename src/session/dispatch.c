@@ -16,6 +16,7 @@
 #define IN(state)    (1u << (state))
 #define ANY          (~0u)
 #define AFTER_HELO   (IN(SMTP_READY) | IN(SMTP_IN_MAIL))
+#define EXCEPT_SASL  (AFTER_HELO | IN(SMTP_CHUNKS))
 
 enum needs { NEED_TLS = 1, NEED_LOGIN = 2, NO_ARGS = 4 };
 
@@ -35,7 +36,8 @@ static void cmd_vrfy(struct session *s, struct str args);
 static void cmd_help(struct session *s, struct str args);
 static void cmd_quit(struct session *s, struct str args);
 
-/* MAIL, RCPT and DATA are worked on in groups (group.c) and have no handler. */
+/* MAIL, RCPT, DATA and the first BDAT are worked on in groups (group.c), not
+ * by a handler. */
 static const struct command commands[SMTP_NVERBS] = {
 	/* verb            allowed in       needs                   else it is            handler */
 	[SMTP_EHLO] =     { ANY,            0,                      0,                    cmd_ehlo },
@@ -45,20 +47,27 @@ static const struct command commands[SMTP_NVERBS] = {
 	[SMTP_MAIL] =     { AFTER_HELO,     NEED_TLS | NEED_LOGIN,  REPLY_HELO_FIRST,     NULL },
 	[SMTP_RCPT] =     { AFTER_HELO,     NEED_TLS | NEED_LOGIN,  REPLY_HELO_FIRST,     NULL },
 	[SMTP_DATA] =     { AFTER_HELO,     NEED_TLS | NEED_LOGIN,  REPLY_HELO_FIRST,     NULL },
+	[SMTP_BDAT] =     { EXCEPT_SASL,    NEED_TLS | NEED_LOGIN,  REPLY_HELO_FIRST,     cmd_bdat },
 	[SMTP_RSET] =     { ANY,            NO_ARGS,                0,                    cmd_rset },
 	[SMTP_NOOP] =     { ANY,            0,                      0,                    cmd_noop },
-	[SMTP_VRFY] =     { AFTER_HELO,     NEED_TLS | NEED_LOGIN,  REPLY_HELO_FIRST,     cmd_vrfy },
+	[SMTP_VRFY] =     { EXCEPT_SASL,    NEED_TLS | NEED_LOGIN,  REPLY_HELO_FIRST,     cmd_vrfy },
 	[SMTP_HELP] =     { ANY,            0,                      0,                    cmd_help },
 	[SMTP_QUIT] =     { ANY,            NO_ARGS,                0,                    cmd_quit },
 };
 /* clang-format on */
+
+static bool
+is_in_transaction(const struct session *s)
+{
+	return s->state == SMTP_IN_MAIL || s->state == SMTP_CHUNKS;
+}
 
 static void
 transaction_end(struct session *s)
 {
 	s->is_orphaned = false;
 	transaction_leave(&s->tx);
-	if (s->state == SMTP_IN_MAIL)
+	if (is_in_transaction(s))
 		session_enter(s, SMTP_READY);
 }
 
@@ -88,6 +97,7 @@ cmd_ehlo(struct session *s, struct str args)
 	    (long long)transaction_max_size(s));
 	if (worker_offer(w)->extensions & SMTP_EXT_8BITMIME)
 		buf_appendf(out, "250-8BITMIME\r\n");
+	buf_appendf(out, "250-CHUNKING\r\n");
 	if (!session_is_tls(s))
 		buf_appendf(out, "250-STARTTLS\r\n");
 	else if (!session_is_logged_in(s))
@@ -185,12 +195,13 @@ is_allowed(struct session *s, enum smtp_verb verb, struct str args)
 		reply_error(s, REPLY_AUTH_IN_CLEAR);
 	else if (verb == SMTP_AUTH && session_is_logged_in(s))
 		reply_error(s, REPLY_AUTH_TWICE);
-	else if (verb == SMTP_STARTTLS && s->state == SMTP_IN_MAIL)
+	else if (verb == SMTP_STARTTLS && is_in_transaction(s))
 		reply_error(s, REPLY_IN_TRANSACTION);
 	else if ((c->needs & NEED_LOGIN) && !session_is_logged_in(s))
 		reply_error(s, REPLY_LOGIN_NEEDED);
 	else if (!(c->states & IN(s->state)))
-		reply_error(s, c->elsewhere);
+		reply_error(s,
+		    s->state == SMTP_CHUNKS ? REPLY_CHUNKS : c->elsewhere);
 	else if ((c->needs & NO_ARGS) && args.len > 0)
 		reply_error(s, REPLY_NO_ARGUMENTS);
 	else
@@ -215,6 +226,8 @@ command_run(struct session *s, enum smtp_verb verb, struct str args)
 	default:
 		if (is_allowed(s, verb, args))
 			commands[verb].handler(s, args);
+		else if (verb == SMTP_DATA || verb == SMTP_BDAT)
+			s->data_refused = true;
 	}
 }
 
@@ -261,7 +274,8 @@ session_command(struct session *s, struct str input)
 		return used;
 	}
 	verb = smtp_command_parse(line, &args);
-	if ((verb == SMTP_MAIL || verb == SMTP_RCPT || verb == SMTP_DATA) &&
+	if ((verb == SMTP_MAIL || verb == SMTP_RCPT || verb == SMTP_DATA ||
+		verb == SMTP_BDAT) &&
 	    session_is_logged_in(s) && (AFTER_HELO & IN(s->state)))
 		return group_start(s, input);
 	command_run(s, verb, args);

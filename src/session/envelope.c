@@ -16,7 +16,7 @@ pass(struct session *s, const struct smtp_reply *r, bool alert)
 	if (alert)
 		reply(s, REPLY_UPSTREAM_BROKEN);
 	else
-		smtp_reply_pass(&s->io.out, r);
+		smtp_reply_pass(reply_out(s), r);
 	session_touch(s);
 	group_item_done(s);
 }
@@ -50,11 +50,19 @@ data_answered(struct session *s, const struct smtp_reply *r, bool accepted,
     bool alert)
 {
 	struct transaction *tx = s->tx;
+	const struct item *item = &s->group->items[s->group->next];
 
 	if (tx->naccepted == 0) {
 		/* RFC 2920 3.1: even a 354 is of no use without recipients. */
 		group_item_refuse(s, REPLY_NO_RCPT);
 		group_drop_transaction(s);
+		return;
+	}
+	if (accepted && item->verb == SMTP_BDAT) {
+		/* The upstream's leave to go on; ours is not asked for. */
+		body_start(tx);
+		group_chunk_begin(s, item);
+		group_item_done(s);
 		return;
 	}
 	if (accepted) {
@@ -177,6 +185,9 @@ relay_item(struct session *s, const struct item *item)
 		break;
 	case SMTP_RCPT:
 		relay_rcpt(tx->relay, &rcpt);
+		break;
+	case SMTP_BDAT:
+		relay_chunks(tx->relay);
 		break;
 	default:
 		relay_data(tx->relay);

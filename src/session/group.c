@@ -2,7 +2,7 @@
  * Copyright 2026 The Portero Authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * MAIL, RCPT and DATA, in groups as they arrive (RFC 2920). All commands of a
+ * MAIL, RCPT and DATA or the first BDAT, in groups as they arrive (RFC 2920). All commands of a
  * group that are here are parsed first; if nothing speaks against it, the
  * policies are asked once for all and the upstream gets all in one write. As
  * soon as something does, the group is worked on command by command, as if
@@ -33,6 +33,7 @@ item_parse(struct item *item, enum smtp_verb verb, struct str args)
 {
 	struct smtp_mail mail;
 	struct smtp_rcpt rcpt;
+	struct smtp_bdat bdat;
 
 	item->verb = verb;
 	item->size = -1;
@@ -49,11 +50,23 @@ item_parse(struct item *item, enum smtp_verb verb, struct str args)
 			return;
 		item->path = xstrndup(rcpt.path.ptr, rcpt.path.len);
 		break;
+	case SMTP_BDAT:
+		if (smtp_bdat_parse(args, &bdat, &item->fault) == -1)
+			return;
+		item->size = bdat.size;
+		item->is_last = bdat.is_last;
+		break;
 	default:
 		if (args.len > 0)
 			item->fault = (struct smtp_fault){ 501, "5.5.4",
 				"DATA takes no argument" };
 	}
+}
+
+static bool
+ends_group(enum smtp_verb verb)
+{
+	return verb == SMTP_DATA || verb == SMTP_BDAT;
 }
 
 /* The next whole, legal line's verb; SMTP_UNKNOWN: none here. */
@@ -80,7 +93,7 @@ group_start(struct session *s, struct str input)
 	for (size_t cap = 0; g->n < GROUP_MAX;) {
 		verb = peek((struct str){ input.ptr + used, input.len - used },
 		    &args, &len);
-		if (verb != SMTP_RCPT && verb != SMTP_DATA &&
+		if (verb != SMTP_RCPT && !ends_group(verb) &&
 		    !(verb == SMTP_MAIL && g->n == 0))
 			break;
 		if (g->n == cap) {
@@ -90,7 +103,7 @@ group_start(struct session *s, struct str input)
 		memset(&g->items[g->n], 0, sizeof g->items[0]);
 		item_parse(&g->items[g->n++], verb, args);
 		used += len;
-		if (verb == SMTP_DATA || used == input.len)
+		if (ends_group(verb) || used == input.len)
 			break;
 	}
 	assert(g->n > 0); /* the caller saw the first command */
@@ -112,17 +125,34 @@ group_free(struct session *s)
 	s->group = NULL;
 }
 
+void
+group_chunk_begin(struct session *s, const struct item *item)
+{
+	s->chunk.size = item->size;
+	s->chunk.is_last = item->is_last;
+	session_enter(s, SMTP_IN_CHUNK);
+}
+
 /* ---- replies of ours, one for the oldest item -------------------------- */
 
 /* If a body is on its way behind a refused DATA nobody may read it as
- * commands. */
+ * commands. Of a chunk we know how much that is, unless BDAT is malformed. */
 void
 group_item_done(struct session *s)
 {
 	struct group *g = s->group;
+	const struct item *item = &g->items[g->next++];
 
-	if (g->items[g->next++].verb == SMTP_DATA && s->state != SMTP_IN_DATA)
+	if (!ends_group(item->verb) || s->state == SMTP_IN_DATA ||
+	    s->state == SMTP_IN_CHUNK || s->state == SMTP_CLOSING)
+		return;
+	if (item->verb == SMTP_DATA || item->fault.code != 0) {
+		chunk_release_reply(s);
 		s->data_refused = true;
+		return;
+	}
+	transaction_leave(&s->tx);
+	group_chunk_begin(s, item);
 }
 
 void
@@ -212,7 +242,7 @@ rest_is_plain(struct session *s)
 		    item->size > transaction_max_size(s))
 			return false;
 		nrcpts += item->verb == SMTP_RCPT;
-		if (item->verb == SMTP_DATA && nrcpts == 0)
+		if (ends_group(item->verb) && nrcpts == 0)
 			return false;
 	}
 	return nrcpts <= max &&
@@ -524,14 +554,17 @@ group_advance(struct session *s)
 		g->end = g->is_split ? g->next + 1 : g->n;
 		range_start(s);
 	}
-	if (g->next == g->n || s->state == SMTP_CLOSING)
-		group_free(s);
+	if (g->next < g->n && s->state != SMTP_CLOSING)
+		return;
+	group_free(s);
+	if (s->state == SMTP_IN_CHUNK)
+		chunk_start(s);
 }
 
 void
 group_go_on(struct session *s)
 {
 	group_advance(s);
-	if (s->group == NULL)
+	if (s->group == NULL && s->wait == WAIT_NOBODY)
 		session_resume(s);
 }

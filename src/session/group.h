@@ -18,7 +18,8 @@ struct item {
 	enum smtp_verb verb;
 	struct smtp_fault fault; /* code 0: none */
 	char *path;              /* owned */
-	int64_t size;
+	int64_t size;            /* of MAIL (-1: not given) or of a chunk */
+	bool is_last;            /* of BDAT */
 	enum smtp_body body;
 };
 
@@ -30,6 +31,8 @@ struct group {
 	struct item items[];
 };
 
+/* The octets of this BDAT are next. */
+void group_chunk_begin(struct session *s, const struct item *item);
 /* The oldest item has its reply. */
 void group_item_done(struct session *s);
 /* A reply of ours for it. */

@@ -1,6 +1,7 @@
 libportero_a_SOURCES += \
 	src/session/auth.c \
 	src/session/body.c \
+	src/session/chunk.c \
 	src/session/dispatch.c \
 	src/session/envelope.c \
 	src/session/group.c src/session/group.h \

@@ -53,6 +53,9 @@ static const struct reply_text replies[REPLY_NREPLIES] = {
 	[REPLY_NESTED_MAIL] =      { 503, "5.5.1", "A transaction is already open", "protocol" },
 	[REPLY_NEED_MAIL] =        { 503, "5.5.1", "Send MAIL first", "protocol" },
 	[REPLY_NEED_RCPT] =        { 503, "5.5.1", "Send RCPT first", "protocol" },
+	[REPLY_CHUNK] =            { 250, "2.0.0", "Ok so far", "" },
+	[REPLY_CHUNKS] =           { 503, "5.5.1", "Only BDAT or RSET now", "protocol" },
+	[REPLY_CHUNK_FAILED] =     { 503, "5.5.1", "The message has failed: send RSET", "protocol" },
 	[REPLY_NO_RCPT] =          { 554, "5.5.1", "No valid recipients", "dest" },
 	[REPLY_TOO_MANY_RCPTS] =   { 452, "4.5.3", "Too many recipients in one message", "recipients" },
 	[REPLY_POLICY_LATER] =     { 451, "4.7.0", "Cannot check the sending rules right now; try again in a few minutes", "later" },
@@ -66,6 +69,12 @@ static const struct reply_text replies[REPLY_NREPLIES] = {
 };
 /* clang-format on */
 
+struct buf *
+reply_out(struct session *s)
+{
+	return chunk_holds_reply(s) ? &s->held : &s->io.out;
+}
+
 static void
 queue(struct session *s, int code, const char *enhanced, struct str text,
     const char *reason)
@@ -75,7 +84,7 @@ queue(struct session *s, int code, const char *enhanced, struct str text,
 
 	if (base != NULL && code >= 400 && reason[0] != '\0')
 		snprintf(link, sizeof link, "%s/%s", base, reason);
-	smtp_reply_make(&s->io.out, code, enhanced, text, link, s->sid);
+	smtp_reply_make(reply_out(s), code, enhanced, text, link, s->sid);
 	session_touch(s);
 }
 

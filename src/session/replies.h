@@ -46,6 +46,9 @@ enum reply_name {
 	REPLY_NESTED_MAIL,
 	REPLY_NEED_MAIL,
 	REPLY_NEED_RCPT,
+	REPLY_CHUNK,
+	REPLY_CHUNKS,
+	REPLY_CHUNK_FAILED,
 	REPLY_NO_RCPT,
 	REPLY_TOO_MANY_RCPTS,
 	REPLY_POLICY_LATER,
@@ -59,6 +62,8 @@ enum reply_name {
 	REPLY_NREPLIES
 };
 
+/* Where a reply goes: to the client, or it is held (chunk.c). */
+struct buf *reply_out(struct session *s);
 /* Queues it. 4xx and 5xx carry session id and help link. */
 void reply(struct session *s, enum reply_name name);
 /* A fault found by the parser: counts as a protocol error. */

@@ -131,6 +131,7 @@ session_free(struct session *s)
 	event_free(s->timer);
 	session_io_close(&s->io);
 	buf_wipe(&s->in);
+	buf_free(&s->held);
 	free(s->user);
 	free(s->class_name);
 	free(s->domain);
@@ -142,7 +143,7 @@ void
 session_enter(struct session *s, enum smtp_state state)
 {
 	static const char *const names[] = { "connected", "greeted", "ready",
-		"sasl", "mail", "data", "closing" };
+		"sasl", "mail", "data", "chunk", "chunks", "closing" };
 	struct log_line l;
 
 	if (log_wants(LOG_LEVEL_DEBUG)) {
@@ -168,6 +169,7 @@ session_finish(struct session *s, const char *why)
 	if (s->state == SMTP_CLOSING)
 		return;
 	s->ended = why;
+	chunk_release_reply(s);
 	session_let_go(s);
 	s->wait = WAIT_NOBODY;
 	session_enter(s, SMTP_CLOSING);
@@ -232,6 +234,13 @@ session_set_deadline(struct session *s, int64_t ms_from_now)
 	evtimer_add(s->timer, &tv);
 }
 
+/* Is a message or a part of it on its way to us? */
+static bool
+is_in_body(const struct session *s)
+{
+	return s->state == SMTP_IN_DATA || s->state == SMTP_IN_CHUNK;
+}
+
 static void
 session_expire(struct session *s)
 {
@@ -244,7 +253,7 @@ session_expire(struct session *s)
 	}
 	/* In a body a reply would be read as the answer to it: close. The
 	 * upstream never sees the end of data. */
-	if (s->state != SMTP_IN_DATA)
+	if (!is_in_body(s))
 		reply(s, session_is_logged_in(s) ? REPLY_TIMEOUT
 						 : REPLY_TIMEOUT_LOGIN);
 	session_finish(s, "timeout");
@@ -316,7 +325,7 @@ session_fill(struct session *s, size_t *len_r)
 
 	result = session_io_read(&s->io, w->buffer, sizeof w->buffer, len_r);
 	n = *len_r;
-	while (result == SESSION_IO_OK && s->state == SMTP_IN_DATA &&
+	while (result == SESSION_IO_OK && is_in_body(s) &&
 	    (n == WORKER_READ || session_io_has_pending(&s->io)) &&
 	    sizeof w->buffer - *len_r >= WORKER_READ) {
 		result = session_io_read(&s->io, w->buffer + *len_r,
@@ -427,8 +436,9 @@ session_take(struct session *s, struct str input)
 
 		if (s->data_refused)
 			break;
-		n = s->state == SMTP_IN_DATA ? session_body(s, rest)
-					     : session_command(s, rest);
+		n = s->state == SMTP_IN_DATA    ? session_body(s, rest)
+		    : s->state == SMTP_IN_CHUNK ? session_chunk(s, rest)
+						: session_command(s, rest);
 		if (n == 0)
 			break;
 		used += n;
@@ -442,8 +452,8 @@ session_await_input(struct session *s)
 {
 	const struct config *c = s->worker->config;
 
-	session_set_deadline(s, s->state == SMTP_IN_DATA ? c->data_timeout_ms
-							 : c->idle_timeout_ms);
+	session_set_deadline(
+	    s, is_in_body(s) ? c->data_timeout_ms : c->idle_timeout_ms);
 }
 
 /* Looks at what waits; returns how much of it was used. Until the login

@@ -28,6 +28,8 @@ enum smtp_state {
 	SMTP_SASL,      /* inside AUTH */
 	SMTP_IN_MAIL,   /* a transaction is open */
 	SMTP_IN_DATA,   /* the body arrives */
+	SMTP_IN_CHUNK,  /* a chunk of it does (BDAT) */
+	SMTP_CHUNKS,    /* between two chunks; no transaction: one has failed */
 	SMTP_CLOSING    /* last reply queued */
 };
 
@@ -77,6 +79,8 @@ struct session {
 	size_t identity_len;
 
 	struct group *group;      /* commands being worked on */
+	struct smtp_bdat chunk;   /* in SMTP_IN_CHUNK: size is what is to come */
+	struct buf held;          /* the reply to a refused chunk, until its end */
 	struct transaction *tx;   /* NULL between transactions */
 	char peer[46];            /* client address */
 };
@@ -100,6 +104,16 @@ bool session_is_logged_in(const struct session *s);
 /* One complete line or less is in `input`; returns bytes used, 0: needs more. */
 size_t session_command(struct session *s, struct str input); /* dispatch.c */
 size_t session_body(struct session *s, struct str input);    /* body.c */
+size_t session_chunk(struct session *s, struct str input);   /* chunk.c */
+
+/* chunk.c */
+void cmd_bdat(struct session *s, struct str args);
+/* The first one begins, its group is done: octets follow, or none. */
+void chunk_start(struct session *s);
+/* Is the reply in the making one to a chunk whose octets are to come? */
+bool chunk_holds_reply(const struct session *s);
+/* What was held is due: the octets are read, or nobody will read them. */
+void chunk_release_reply(struct session *s);
 
 /* auth.c */
 void cmd_auth(struct session *s, struct str args);

@@ -67,7 +67,7 @@ struct transaction {
 	int64_t reserved_bytes;
 
 	struct smtp_dots dots;
-	bool has_data;           /* 354 was passed on */
+	bool has_data;           /* 354 was passed on, or would be to DATA */
 	bool has_received;       /* our trace line went up */
 	bool dot_sent;
 	bool is_refused;         /* the body is swallowed; then this reply: */
@@ -100,8 +100,17 @@ struct refusal {
 };
 void transaction_log_refusal(struct session *s, const struct refusal *r);
 
+/* What is swallowed of a refused body beyond the size that is allowed. */
+#define SWALLOW_MORE (64LL << 20)
+
 /* body.c */
 void body_start(struct transaction *tx);
+/* So many octets will follow in a chunk: too large is known before them. */
+void body_expect(struct transaction *tx, int64_t size);
+/* Octets of s->chunk, whose size is what is still to come. */
+void body_chunk(struct session *s, struct str octets);
+/* The whole body is here, or of a refused one all that is read. */
+void body_end(struct session *s);
 void body_failed(struct transaction *tx, enum relay_failure why);
 void body_final_reply(struct transaction *tx, const struct smtp_reply *reply,
     bool accepted, bool alert);

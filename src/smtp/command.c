@@ -24,6 +24,7 @@ static const struct {
 	{ STR("MAIL"),     SMTP_MAIL },
 	{ STR("RCPT"),     SMTP_RCPT },
 	{ STR("DATA"),     SMTP_DATA },
+	{ STR("BDAT"),     SMTP_BDAT },
 	{ STR("RSET"),     SMTP_RSET },
 	{ STR("NOOP"),     SMTP_NOOP },
 	{ STR("VRFY"),     SMTP_VRFY },
@@ -31,7 +32,6 @@ static const struct {
 	{ STR("QUIT"),     SMTP_QUIT },
 	/* other extensions, other roles, and what RFC 821 had */
 	{ STR("ATRN"),     SMTP_UNSUPPORTED },
-	{ STR("BDAT"),     SMTP_UNSUPPORTED },
 	{ STR("BURL"),     SMTP_UNSUPPORTED },
 	{ STR("ETRN"),     SMTP_UNSUPPORTED },
 	{ STR("EXPN"),     SMTP_UNSUPPORTED },
@@ -82,6 +82,8 @@ static const struct smtp_fault bad_size =
 	{ 501, "5.5.4", "SIZE= needs a number of bytes, once" };
 static const struct smtp_fault bad_body =
 	{ 501, "5.5.4", "BODY= needs 7BIT or 8BITMIME, once" };
+static const struct smtp_fault bad_bdat =
+	{ 501, "5.5.4", "Syntax: BDAT size [LAST]" };
 static const struct smtp_fault bad_auth =
 	{ 501, "5.5.4", "AUTH= needs an address in xtext, once" };
 static const struct smtp_fault unknown_parameter =
@@ -474,4 +476,17 @@ smtp_rcpt_parse(
 	if (take_parameter(&rest, &name, &value, fault) == -1)
 		return -1;
 	return fault_set(fault, unknown_parameter);
+}
+
+int
+smtp_bdat_parse(
+    struct str args, struct smtp_bdat *bdat, struct smtp_fault *fault)
+{
+	struct str size = take_word(&args);
+
+	*bdat = (struct smtp_bdat){ .is_last = args.len > 0 };
+	if (!parse_size(size, &bdat->size) ||
+	    (bdat->is_last && !str_case_eq(args, STR("LAST"))))
+		return fault_set(fault, bad_bdat);
+	return 0;
 }

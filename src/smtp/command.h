@@ -30,12 +30,13 @@ enum smtp_verb {
 	SMTP_MAIL,
 	SMTP_RCPT,
 	SMTP_DATA,
+	SMTP_BDAT,
 	SMTP_RSET,
 	SMTP_NOOP,
 	SMTP_VRFY,
 	SMTP_HELP,
 	SMTP_QUIT,
-	SMTP_UNSUPPORTED, /* known to the field, not offered: EXPN, BDAT, ETRN, ... */
+	SMTP_UNSUPPORTED, /* known to the field, not offered: EXPN, ETRN, ... */
 	SMTP_FOREIGN,     /* not SMTP at all: GET, POST, CONNECT, ...: end the session */
 	SMTP_NVERBS
 };
@@ -59,6 +60,11 @@ struct smtp_rcpt {
 	struct str path;
 };
 
+struct smtp_bdat {
+	int64_t size; /* octets behind the command line */
+	bool is_last;
+};
+
 /* Name for logs and tests: "MAIL". */
 const char *smtp_verb_name(enum smtp_verb verb);
 
@@ -79,6 +85,8 @@ enum smtp_verb smtp_command_parse(struct str line, struct str *args_r);
  * a path: 553 5.6.7 (RFC 6531). 0 or -1 and *fault. */
 int smtp_mail_parse(struct str args, struct smtp_mail *mail, struct smtp_fault *fault);
 int smtp_rcpt_parse(struct str args, struct smtp_rcpt *rcpt, struct smtp_fault *fault);
+/* "size" or "size LAST" of BDAT (RFC 3030 section 2). */
+int smtp_bdat_parse(struct str args, struct smtp_bdat *bdat, struct smtp_fault *fault);
 /* The name a client gave in EHLO/HELO: domain, address literal, or what
  * sloppy clients send; printable ASCII without blanks, 1 to 255. */
 bool smtp_helo_is_valid(struct str name);

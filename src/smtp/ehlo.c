@@ -17,6 +17,7 @@ static const struct {
 	{ STR("8BITMIME"),            SMTP_EXT_8BITMIME },
 	{ STR("STARTTLS"),            SMTP_EXT_STARTTLS },
 	{ STR("ENHANCEDSTATUSCODES"), SMTP_EXT_ENHANCEDSTATUSCODES },
+	{ STR("CHUNKING"),            SMTP_EXT_CHUNKING },
 };
 /* clang-format on */
 

@@ -16,7 +16,8 @@ enum smtp_extension {
 	SMTP_EXT_SIZE = 1 << 1,
 	SMTP_EXT_8BITMIME = 1 << 2,
 	SMTP_EXT_STARTTLS = 1 << 3,
-	SMTP_EXT_ENHANCEDSTATUSCODES = 1 << 4
+	SMTP_EXT_ENHANCEDSTATUSCODES = 1 << 4,
+	SMTP_EXT_CHUNKING = 1 << 5
 };
 
 struct smtp_offer {

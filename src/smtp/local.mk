@@ -1,4 +1,5 @@
 libportero_a_SOURCES += \
+	src/smtp/chunks.c src/smtp/chunks.h \
 	src/smtp/command.c src/smtp/command.h \
 	src/smtp/dots.c src/smtp/dots.h \
 	src/smtp/ehlo.c src/smtp/ehlo.h \

@@ -204,32 +204,42 @@ class Client:
 # ---- dialogues ----
 #
 # A dialogue is a list of commands (str) and bodies (bytes, final dot line
-# included). A body follows DATA and is left out where DATA is refused.
+# included). A body follows DATA and is left out where DATA is refused. A chunk
+# (bytes, too) is BDAT with its octets, made by bdat().
+
+def bdat(octets, last=False):
+    return b"BDAT %d%s\r\n" % (len(octets), b" LAST" if last else b"") + octets
+
+
+def is_body(step):
+    return isinstance(step, bytes) and not step.startswith(b"BDAT ")
+
+
+def wire(step):
+    return step if isinstance(step, bytes) else step.encode("utf-8") + b"\r\n"
+
 
 def lockstep(client, dialogue):
     """Waits for the reply to each step before the next."""
     replies = []
     for step in dialogue:
-        if isinstance(step, bytes):
-            if not replies or replies[-1].code != 354:
-                continue
-            client.send(step)
-        else:
-            client.send(step.encode("utf-8") + b"\r\n")
+        if is_body(step) and (not replies or replies[-1].code != 354):
+            continue
+        client.send(wire(step))
         replies.append(client.reply())
     return replies
 
 
 # Those that must be the last of a group (RFC 2920 section 3.1).
-LAST_IN_GROUP = ("EHLO", "HELO", "DATA", "VRFY", "TURN", "QUIT", "NOOP", "AUTH",
-                 "STARTTLS")
+LAST_IN_GROUP = ("EHLO", "HELO", "DATA", "BDAT", "VRFY", "TURN", "QUIT", "NOOP", "AUTH",
+                 "STARTTLS")  # BDAT: a malformed one, chunks are bytes
 
 
 def groups(dialogue):
     """A body goes with the commands that follow it."""
     group = []
     for step in dialogue:
-        if isinstance(step, bytes) and group:
+        if is_body(step) and group:
             yield group
             group = []
         group.append(step)
@@ -245,14 +255,12 @@ def pipelined(client, dialogue):
     """Sends whole groups in one write and then reads all their replies."""
     replies = []
     for group in groups(dialogue):
-        if isinstance(group[0], bytes) and \
+        if is_body(group[0]) and \
                 (not replies or replies[-1].code != 354):
             group = group[1:]
         if not group:
             continue
-        client.send(b"".join(
-            step if isinstance(step, bytes) else step.encode("utf-8") + b"\r\n"
-            for step in group))
+        client.send(b"".join(map(wire, group)))
         for _ in group:
             replies.append(client.reply())
     return replies

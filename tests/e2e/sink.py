@@ -10,7 +10,8 @@ It keeps a ledger: every message that it answered with 2xx, byte by byte, and
 everything that was begun. It is strict where a lenient server would hide a
 fault of its client: only CRLF ends a line, only CRLF.CRLF ends a message.
 
-Steps: connect greeting starttls ehlo mail rcpt data body dot rset quit xother.
+Steps: connect greeting starttls ehlo mail rcpt data body dot bdat rset quit
+xother. The last chunk of BDAT is a "dot", the others are each a "bdat".
 """
 import contextlib
 import re
@@ -110,12 +111,15 @@ class Message:
     parameters: str = ""
     recipients: list = field(default_factory=list)
     wire: bytes = b""     # as it came, stuffed, without the dot line
+    chunks: list = field(default_factory=list)  # sizes; then not stuffed
     state: str = "mail"   # mail, data, complete, accepted, refused
     received_at: float = 0.0
 
     @property
     def content(self):
         """What a reader gets: dots unstuffed."""
+        if self.chunks:
+            return self.wire
         lines = self.wire.split(b"\r\n")
         return b"\r\n".join(l[1:] if l.startswith(b".") else l for l in lines)
 
@@ -295,11 +299,40 @@ class Connection:
         if not self.message.recipients and not self.sink.data_without_rcpt:
             self.say("554 5.5.1 No valid recipients")
             return
+        if self.message.chunks:
+            self.sink.complain("DATA after BDAT")
         if self.step("data", line, "354 Go on") != 354:
             return
-        message, self.message = self.message, None
+        self.message.state = "data"
+        self.read_body(self.message)
+        self.complete(self.message)
+
+    def do_bdat(self, line):
+        found = re.fullmatch(r"BDAT (\d+)( LAST)?", line, re.I)
+        if not found or not self.sink.chunking:
+            self.sink.complain(f"bad BDAT: {line!r}")
+            raise Gone
+        size = int(found.group(1))
+        while len(self.buffer) < size:
+            self.buffer += self.receive()
+        octets, self.buffer = self.buffer[:size], self.buffer[size:]
+        message = self.message
+        if message is None or not message.recipients:
+            self.say("503 5.5.1 Not now")
+            return
         message.state = "data"
-        self.read_body(message)
+        message.chunks.append(size)
+        message.wire += octets
+        if found.group(2):
+            self.check_lines(message)
+            self.complete(message)
+        elif self.step("bdat", line, "250 2.0.0 Ok so far") // 100 != 2:
+            message.state = "refused"
+            self.message = None
+
+    def complete(self, message):
+        """The answer to a whole message."""
+        self.message = None
         message.state = "complete"
         number = self.sink.next_id()
         code = self.step("dot", "", f"250 2.0.0 Ok: queued as {number}")
@@ -329,6 +362,9 @@ class Connection:
             raise
         self.buffer = bytes(body[end + 5:])
         message.wire = bytes(body[2:end + 2])
+        self.check_lines(message)
+
+    def check_lines(self, message):
         if re.search(rb"\r(?!\n)|(?<!\r)\n|\0", message.wire):
             self.sink.complain("bare CR, bare LF or NUL in a body")
 
@@ -347,12 +383,14 @@ class Connection:
 
 class Sink:
     def __init__(self, pipelining=True, size=100_000_000, eightbit=True,
-                 enhanced=True, tls=None, name="mx.example.test", extra=()):
+                 enhanced=True, tls=None, name="mx.example.test", extra=(),
+                 chunking=False):
         """tls: a server context; STARTTLS is offered then."""
         self.pipelining = pipelining
         self.size = size
         self.eightbit = eightbit
         self.enhanced = enhanced
+        self.chunking = chunking
         self.tls = tls
         self.name = name
         self.extra = list(extra)
@@ -457,6 +495,8 @@ class Sink:
             offers.append("PIPELINING")
         if self.size is not None:
             offers.append(f"SIZE {self.size}")
+        if self.chunking:
+            offers.append("CHUNKING")
         if self.eightbit:
             offers.append("8BITMIME")
         if self.tls is not None and not is_tls:

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 import pytest
 
 import sink as upstream
-from client import lockstep, pipelined
+from client import bdat, lockstep, pipelined
 from harness import Section, running
 from sink import checked_sink
 
 BODY = b"Subject: test\r\n\r\n..text\r\n.\r\n"
+TEXT = b"Subject: test\r\n\r\n.text\r\n"
+CHUNK = bdat(TEXT, last=True)
 M = "MAIL FROM:<ana@example.org>"
 R = "RCPT TO:<bob@example.net>"
 
@@ -126,9 +128,9 @@ CASES = [
     Case("internationalized address", ["MAIL FROM:<añ@example.org>", M,
                                        "RCPT TO:<ñ@example.net>", "RSET"],
          ["553 5.6.7", 250, "553 5.6.7", 250]),
-    Case("unknown and unsupported commands", ["FROB", "EXPN list", "BDAT 5",
+    Case("unknown and unsupported commands", ["FROB", "EXPN list",
                                               "NOOP a b c", "HELP", "VRFY ana"],
-         ["500 5.5.2", "502 5.5.1", "502 5.5.1", 250, 214, 252]),
+         ["500 5.5.2", "502 5.5.1", 250, 214, 252]),
     Case("the tenth error is the last", ["FROB"] * 10, ["500 5.5.2"] * 9 + [421]),
     Case("too large by SIZE=", [M + " SIZE=99999999", R, M + " SIZE=1000", R,
                                 "DATA", BODY],
@@ -138,6 +140,84 @@ CASES = [
     Case("more recipients than a message may have",
          [M, *(to(f"user{i}") for i in range(14)), "DATA", BODY],
          [250] + [250] * 12 + ["452 4.5.3"] * 2 + [354, 250], delivered=1),
+
+    # BDAT (RFC 3030)
+    Case("BDAT: one chunk", [M, R, CHUNK, "NOOP"],
+         [250, 250, "250 2.0.0", 250], delivered=1),
+    Case("BDAT: three chunks, a line and a CRLF cut",
+         [M, R, bdat(b"Subject: te"), bdat(b"st\r\n\r\n.text\r"),
+          bdat(b"\n", last=True), M, R, CHUNK],
+         [250, 250, "250 2.0.0", "250 2.0.0", "250 2.0.0", 250, 250, 250],
+         delivered=2),
+    Case("BDAT: the last chunk is empty",
+         [M, R, bdat(TEXT), bdat(b"", last=True)], [250] * 4, delivered=1),
+    Case("BDAT: one empty chunk", [M, R, bdat(b"", last=True)],
+         [250] * 3, delivered=1),
+    Case("BDAT: no octet is a command, no dot an end",
+         [M, R, bdat(b"A: b\r\n\r\n.\r\nQUIT\r\n..\r\n.\r\n", last=True)],
+         [250] * 3, delivered=1),
+    Case("BDAT and DATA in turn", [M, R, CHUNK, M, R, "DATA", BODY, M, R, CHUNK],
+         [250, 250, 250, 250, 250, 354, 250, 250, 250, 250], delivered=3),
+    Case("BDAT without MAIL, the octets are read",
+         [bdat(b"QUIT\r\n", last=True), M, R, CHUNK],
+         ["503 5.5.1", 250, 250, 250], delivered=1),
+    Case("BDAT without RCPT: failed until RSET",
+         [M, bdat(b"QUIT\r\n"), bdat(TEXT), R, M, "RSET",
+          M, R, CHUNK],
+         [250, "503 5.5.1", "503 5.5.1", "503 5.5.1", "503 5.5.1", 250,
+          250, 250, 250], delivered=1),
+    Case("BDAT: all recipients unknown, the last chunk ends it",
+         [M, to("unknown1"), bdat(TEXT), bdat(TEXT), bdat(TEXT, last=True),
+          M, R, CHUNK],
+         [250, "550 5.1.1", "554 5.5.1", "503 5.5.1", "503 5.5.1",
+          250, 250, 250], rules=UNKNOWN, delivered=1),
+    Case("BDAT: some recipients unknown", [M, *mixed(6), CHUNK],
+         [250] + [250, 250, "550 5.1.1"] * 2 + [250], rules=UNKNOWN,
+         delivered=1),
+    Case("BDAT: MAIL refused by the upstream", [M, R, CHUNK, M, R, CHUNK],
+         ["550 5.7.1", "503 5.5.1", "503 5.5.1", 250, 250, 250],
+         rules=[("mail", upstream.reply("550 5.7.1 Not from you"),
+                 {"times": 1})], delivered=1),
+    Case("BDAT: message refused by the upstream",
+         [M, R, bdat(TEXT), bdat(TEXT, last=True), "NOOP"],
+         [250, 250, 250, "554 5.7.1", 250],
+         rules=[("dot", upstream.reply("554 5.7.1 Spam"))]),
+    Case("DATA, MAIL and RCPT behind BDAT", [M, R, bdat(TEXT), M, R, "AUTH PLAIN",
+                                             "STARTTLS", "VRFY ana",
+                                             bdat(TEXT, last=True)],
+         [250, 250, 250] + ["503 5.5.1"] * 4 + [252, 250], delivered=1),
+    Case("DATA behind BDAT", [M, R, bdat(TEXT), "DATA", "RSET", M, R, CHUNK],
+         [250, 250, 250, "503 5.5.1", 250, 250, 250, 250], delivered=1),
+    Case("BDAT: RSET ends a message half sent",
+         [M, R, bdat(TEXT), "RSET", bdat(TEXT, last=True), M, R, CHUNK],
+         [250, 250, 250, 250, "503 5.5.1", 250, 250, 250], delivered=1),
+    Case("BDAT: EHLO ends a message half sent",
+         [M, R, bdat(TEXT), "EHLO client.example.test", M, R, CHUNK],
+         [250, 250, 250, 250, 250, 250, 250], delivered=1),
+    Case("BDAT: bare CR", [M, R, bdat(b"a\rb\r\n", last=True), M, R, CHUNK],
+         [250, 250, "550 5.6.11", 250, 250, 250], delivered=1),
+    Case("BDAT: bare CR at the very end", [M, R, bdat(b"a\r", last=True), "NOOP"],
+         [250, 250, "550 5.6.11", 250]),
+    Case("BDAT: NUL in the first of three chunks",
+         [M, R, bdat(b"a\0b\r\n"), bdat(TEXT), bdat(TEXT, last=True),
+          M, R, CHUNK],
+         [250, 250, "550 5.6.11", "503 5.5.1", "503 5.5.1", 250, 250, 250],
+         delivered=1),
+    Case("BDAT: bare LF is made whole", [M, R, bdat(b"a: b\n\n.\nc\n", last=True)],
+         [250] * 3, delivered=1),
+    Case("BDAT: more than the person may send",
+         [M, R, bdat(TEXT), bdat(b"x" * 1100000), CHUNK, M, R, CHUNK],
+         [250, 250, 250, "552 5.3.4", "503 5.5.1", 250, 250, 250], delivered=1),
+    Case("BDAT: SIZE= larger than what comes", [M + " SIZE=1000000", R, CHUNK],
+         [250] * 3, delivered=1),
+    Case("BDAT: message limit", [M, R, CHUNK] * 3 + [M, R, CHUNK],
+         [250] * 9 + ["550 5.7.1", "503 5.5.1", "503 5.5.1"], delivered=3),
+    Case("BDAT: refused at its end costs nothing", [M, R, bdat(b"\r", last=True)] * 4
+         + [M, R, CHUNK],
+         [250, 250, "550 5.6.11"] * 4 + [250] * 3, delivered=1),
+    Case("malformed BDAT", ["BDAT", "BDAT x", "BDAT 1 FIRST", "BDAT -1",
+                            "BDAT 1 LAST 2", M, "BDAT 0x10"],
+         ["501 5.5.4"] * 5 + [250, "501 5.5.4"]),
 
     # limits: each person may send 3 messages and 20 recipients an hour
     Case("message limit", [M, R, "DATA", BODY] * 3 + [M, R],
@@ -161,12 +241,18 @@ CASES = [
 people = itertools.count()
 
 
-@pytest.fixture(scope="module", params=[True, False],
-                ids=["pipelining upstream", "lock-step upstream"])
+UPSTREAMS = {
+    "pipelining upstream": {},
+    "lock-step upstream": {"pipelining": False},
+    "chunking upstream": {"chunking": True},
+}
+
+
+@pytest.fixture(scope="module", params=UPSTREAMS.values(), ids=UPSTREAMS)
 def world(request):
     """A sink and a Portero before it, with a person for each run of a case."""
-    names = {f"person{i}": "s3cret" for i in range(4 * len(CASES) + 10)}
-    with checked_sink(pipelining=request.param) as sink, running(
+    names = {f"person{i}": "s3cret" for i in range(6 * len(CASES) + 30)}
+    with checked_sink(**request.param) as sink, running(
             sink, users=names, max_recipients=12,
             store={"plugin": "store_memory"},
             policy=[

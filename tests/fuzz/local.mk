@@ -2,7 +2,7 @@
 # their seeds as plain tests.
 fuzz_targets = tests/fuzz/fuzz_config tests/fuzz/fuzz_control_wire \
 	tests/fuzz/fuzz_log tests/fuzz/fuzz_policy_wire tests/fuzz/fuzz_sasl \
-	tests/fuzz/fuzz_smtp_command tests/fuzz/fuzz_smtp_dots \
+	tests/fuzz/fuzz_smtp_chunks tests/fuzz/fuzz_smtp_command tests/fuzz/fuzz_smtp_dots \
 	tests/fuzz/fuzz_smtp_reply
 if FUZZ
 fuzz_driver =
@@ -34,6 +34,10 @@ tests_fuzz_fuzz_policy_wire_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_sasl_SOURCES = tests/fuzz/fuzz_sasl.c $(fuzz_driver)
 tests_fuzz_fuzz_sasl_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_sasl_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_smtp_chunks_SOURCES = tests/fuzz/fuzz_smtp_chunks.c \
+	tests/unit/chunks_model.h $(fuzz_driver)
+tests_fuzz_fuzz_smtp_chunks_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_smtp_chunks_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_smtp_command_SOURCES = tests/fuzz/fuzz_smtp_command.c $(fuzz_driver)
 tests_fuzz_fuzz_smtp_command_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_smtp_command_LDFLAGS = $(fuzz_ldflags)

@@ -7,6 +7,7 @@ unit_tests = \
 	tests/unit/test_buf \
 	tests/unit/test_chain \
 	tests/unit/test_channels \
+	tests/unit/test_chunks \
 	tests/unit/test_claim \
 	tests/unit/test_clock \
 	tests/unit/test_command \
@@ -122,6 +123,8 @@ tests_unit_test_ldap_entry_LDADD = $(CMOCKA_LIBS) $(LDAP_LIBS)
 
 tests_unit_test_sasl_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=free
 # The data scan once more, in the ways that this machine does not choose.
+tests_unit_test_chunks_SOURCES = tests/unit/test_chunks.c \
+	tests/unit/chunks_model.h
 tests_unit_test_dots_SOURCES = tests/unit/test_dots.c tests/unit/dots_model.h
 tests_unit_test_dots_sse2_SOURCES = tests/unit/test_dots.c src/smtp/dots.c
 tests_unit_test_dots_sse2_CPPFLAGS = $(AM_CPPFLAGS) -DSMTP_DOTS_ONLY_SSE2

@@ -51,7 +51,7 @@ test_command_verbs_in_any_case_with_trimmed_arguments(void **state)
 		{ "HELP", SMTP_HELP, "" },
 		{ "QUIT", SMTP_QUIT, "" },
 		{ "EXPN list", SMTP_UNSUPPORTED, "list" },
-		{ "BDAT 10 LAST", SMTP_UNSUPPORTED, "10 LAST" },
+		{ "BDAT 10 LAST", SMTP_BDAT, "10 LAST" },
 		{ "GET / HTTP/1.1", SMTP_FOREIGN, "/ HTTP/1.1" },
 		{ "CONNECT mx:25 HTTP/1.0", SMTP_FOREIGN, "mx:25 HTTP/1.0" },
 		{ "POST /", SMTP_FOREIGN, "/" },
@@ -85,6 +85,46 @@ test_command_every_verb_has_a_name(void **state)
 	assert_string_equal(smtp_verb_name(SMTP_STARTTLS), "STARTTLS");
 	for (int verb = SMTP_UNKNOWN; verb < SMTP_NVERBS; verb++)
 		assert_true(strlen(smtp_verb_name((enum smtp_verb)verb)) > 3);
+}
+
+static void
+test_command_bdat(void **state)
+{
+	static const struct {
+		const char *args;
+		int64_t size; /* -1: refused */
+		bool is_last;
+	} table[] = {
+		{ "0", 0, false },
+		{ "0 LAST", 0, true },
+		{ "10 last", 10, true },
+		{ "0086", 86, false },
+		{ "99999999999999999999", INT64_MAX, false },
+		{ "", -1, false },
+		{ "LAST", -1, false },
+		{ "-1", -1, false },
+		{ "+1", -1, false },
+		{ "1x", -1, false },
+		{ "0x10", -1, false },
+		{ "1 FIRST", -1, false },
+		{ "1 LAST LAST", -1, false },
+		{ "999999999999999999999", -1, false },
+	};
+	struct smtp_fault fault;
+	struct smtp_bdat bdat;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(table); i++) {
+		int ret = smtp_bdat_parse(str_of(table[i].args), &bdat, &fault);
+
+		assert_int_equal(ret, table[i].size == -1 ? -1 : 0);
+		if (ret == -1) {
+			assert_int_equal(fault.code, 501);
+			continue;
+		}
+		assert_int_equal(bdat.size, table[i].size);
+		assert_int_equal(bdat.is_last, table[i].is_last);
+	}
 }
 
 static void
@@ -323,6 +363,7 @@ main(void)
 		cmocka_unit_test(
 		    test_command_verbs_in_any_case_with_trimmed_arguments),
 		cmocka_unit_test(test_command_every_verb_has_a_name),
+		cmocka_unit_test(test_command_bdat),
 		cmocka_unit_test(test_command_mail_accepts),
 		cmocka_unit_test(test_command_mail_refuses),
 		cmocka_unit_test(test_command_rcpt),
