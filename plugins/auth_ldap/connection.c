@@ -23,6 +23,7 @@
 
 #define AT_ONCE_MS 250
 #define SPARE_MS 50
+#define FAIR_MS 250 /* a server that had less is not judged */
 #define MAX_MESSAGE_BYTES (1 << 20)
 
 /* A peer that is gone is noticed on a connection that is kept. */
@@ -95,6 +96,7 @@ static void
 answer_late(struct answer *a, const char *what, int ms)
 {
 	answer_set(a, LDAP_TIMEOUT, "%s: no answer within %d ms", what, ms);
+	a->in_haste = ms < FAIR_MS;
 }
 
 /* What libldap noted when a call of its own failed. */
@@ -268,10 +270,23 @@ set_tls(LDAP *ld, const struct connection_settings *s)
 		LDAP_OPT_SUCCESS;
 }
 
-/* The result of a message, or why there is none. *result_r may be NULL. */
+/* Of the message that ends an answer: libldap looks at its number only. */
+static int
+type_of(LDAP *ld, LDAPMessage *result)
+{
+	int type = -1;
+
+	for (LDAPMessage *m = ldap_first_message(ld, result); m != NULL;
+	     m = ldap_next_message(ld, m))
+		type = ldap_msgtype(m);
+	return type;
+}
+
+/* The result of a message, which ends with one of this type; or why there is
+ * none. *result_r may be NULL. */
 static void
-receive(struct connection *c, int id, const char *what, int64_t started_ms,
-    LDAPMessage **result_r, struct answer *a)
+receive(struct connection *c, int id, int type, const char *what,
+    int64_t started_ms, LDAPMessage **result_r, struct answer *a)
 {
 	int ms = time_for(c->settings, c->settings->timeout_ms);
 	struct timeval timeout = timeval_of(ms);
@@ -285,6 +300,11 @@ receive(struct connection *c, int id, const char *what, int64_t started_ms,
 	}
 	if (rc == -1) {
 		answer_local(a, c->ld, what, started_ms);
+		return;
+	}
+	if (type_of(c->ld, *result_r) != type) {
+		answer_set(a, LDAP_DECODING_ERROR, "%s: not an answer to that",
+		    what);
 		return;
 	}
 	rc = ldap_parse_result(c->ld, *result_r, &code, NULL, &text, NULL,
@@ -308,7 +328,8 @@ ask_starttls(struct connection *c, struct answer *a)
 	if (ldap_start_tls(c->ld, NULL, NULL, &id) != LDAP_SUCCESS)
 		answer_local(a, c->ld, "StartTLS", started);
 	else
-		receive(c, id, "StartTLS", started, &result, a);
+		receive(c, id, LDAP_RES_EXTENDED, "StartTLS", started,
+		    &result, a);
 	ldap_msgfree(result);
 	return a->code == LDAP_SUCCESS;
 }
@@ -425,6 +446,7 @@ connection_open(const struct connection_settings *s, const char *uri,
 			answer_set(a, LDAP_LOCAL_ERROR, "too many guarded");
 			close(c->fd);
 		}
+		a->in_haste = ms < FAIR_MS;
 		ldap_free_urldesc(url);
 		free(c);
 		return NULL;
@@ -434,6 +456,7 @@ connection_open(const struct connection_settings *s, const char *uri,
 	ldap_free_urldesc(url);
 	if (!attached)
 		connection_close(&c);
+	a->in_haste = ms < FAIR_MS;
 	return c;
 }
 
@@ -517,7 +540,7 @@ connection_bind(struct connection *c, const char *dn, const char *mechanism,
 		&id) != LDAP_SUCCESS)
 		answer_local(a, c->ld, "bind", started);
 	else
-		receive(c, id, "bind", started, &result, a);
+		receive(c, id, LDAP_RES_BIND, "bind", started, &result, a);
 	a->policy = policy_of(c, result);
 	ldap_msgfree(result);
 	end(c);
@@ -538,6 +561,7 @@ connection_search(struct connection *c, const struct query *q,
 		0, NULL, NULL, &limit, q->max_entries, &id) != LDAP_SUCCESS)
 		answer_local(a, c->ld, "search", started);
 	else
-		receive(c, id, "search", started, result_r, a);
+		receive(c, id, LDAP_RES_SEARCH_RESULT, "search", started,
+		    result_r, a);
 	end(c);
 }

@@ -35,6 +35,7 @@ struct answer {
 	int code;     /* of LDAP; negative: libldap's own */
 	int policy;   /* bind: LDAPPasswordPolicyError */
 	bool at_once; /* LDAP_SERVER_DOWN before the server can have thought */
+	bool in_haste; /* failed with too little time to say who is to blame */
 	char text[256]; /* of the server, or the reason */
 };
 

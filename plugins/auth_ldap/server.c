@@ -253,7 +253,8 @@ open_new(struct servers *s, enum purpose purpose, size_t at, struct answer *a)
 	else if (good)
 		good = is_anybody_there(c, a);
 	if (!good) {
-		mark_down(s, &s->list[at], a->text);
+		if (!a->in_haste)
+			mark_down(s, &s->list[at], a->text);
 		connection_close(&c);
 		return NULL;
 	}
@@ -289,7 +290,7 @@ servers_drop(struct servers *s, enum purpose purpose, bool is_down,
 {
 	struct kept *k = &s->kept[purpose];
 
-	if (is_down)
+	if (is_down && !a->in_haste)
 		mark_down(s, &s->list[k->server], a->text);
 	close_kept(s, purpose);
 }

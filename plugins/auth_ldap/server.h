@@ -52,7 +52,8 @@ void servers_free(struct servers **s);
  * best. A new one to bind on has shown that somebody answers there. */
 struct connection *servers_take(struct servers *s, enum purpose purpose,
     struct answer *a);
-/* The connection is of no more use. is_down: so is its server. */
+/* The connection is of no more use. is_down: so is its server, if it had the
+ * time to show that it is not. */
 void servers_drop(struct servers *s, enum purpose purpose, bool is_down,
     const struct answer *a);
 /* How often a question may go on to another server. */
