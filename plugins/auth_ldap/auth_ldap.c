@@ -51,7 +51,7 @@ reads_as_person(const struct login *l)
 {
 	const char *mechanism = l->a->settings->servers.service.mechanism;
 
-	return l->person != NULL && l->a->settings->dn_template != NULL &&
+	return l->person != NULL && l->a->settings->ndn_templates > 0 &&
 	    mechanism != NULL && *mechanism == '\0';
 }
 
@@ -315,20 +315,51 @@ login_by_search(struct login *l, struct portero_str password)
 }
 
 static struct result
-login_by_template(struct login *l, struct portero_str password)
+bind_by_template(struct login *l, const char *template,
+    struct portero_str password)
 {
 	struct name_value values[NAME_VALUES];
-	char dn[FILTER_SIZE];
-	struct result r;
 
 	name_values(l->name, values);
-	if (!name_expand(l->a->settings->dn_template, values, NAME_VALUES,
-		dn_escape, dn, sizeof dn))
+	if (!name_expand(template, values, NAME_VALUES, dn_escape, l->dn,
+		sizeof l->dn))
 		return (struct result){ PORTERO_UNKNOWN, "no_user" };
-	memcpy(l->dn, dn, strlen(dn) + 1);
-	r = bind_person(l, password);
+	return bind_person(l, password);
+}
+
+/*
+ * One DN after the other, until one is not simply wrong: a directory does not
+ * tell a name that it lacks from a wrong password. Where it says more (locked,
+ * or not now) the person is there, or nobody can tell: the rest would be no
+ * better answer.
+ */
+static struct result
+bind_by_templates(struct login *l, struct portero_str password)
+{
+	const struct settings *s = l->a->settings;
+	struct result all = { PORTERO_UNKNOWN, "no_user" };
+
+	for (size_t i = 0; i < s->ndn_templates; i++) {
+		struct result r =
+		    bind_by_template(l, s->dn_templates[i], password);
+
+		if (!result_may_be_unknown(&r))
+			return r;
+		if (r.verdict != PORTERO_UNKNOWN)
+			all = r;
+	}
+	return all;
+}
+
+static struct result
+login_by_template(struct login *l, struct portero_str password)
+{
+	char dn[FILTER_SIZE];
+	struct result r = bind_by_templates(l, password);
+
 	if (r.verdict != PORTERO_NEXT)
 		return r;
+	memcpy(dn, l->dn, sizeof dn);
 	r = read_entry(l, dn, LDAP_SCOPE_BASE, "(objectClass=*)");
 	if (r.verdict != PORTERO_UNKNOWN)
 		return r;
@@ -349,7 +380,7 @@ auth_ldap_login(void *ctx, const struct portero_creds *creds,
 	if (creds->password.len == 0 ||
 	    !name_normalize(&a->settings->names, creds->login, l.name))
 		return PORTERO_UNKNOWN;
-	if (a->settings->dn_template != NULL)
+	if (a->settings->ndn_templates > 0)
 		r = login_by_template(&l, creds->password);
 	else
 		r = login_by_search(&l, creds->password);

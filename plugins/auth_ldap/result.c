@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char no_user[] = "no_user";
+static const char bad_password[] = "bad_password";
+
 /* ---- a person who may not log in ----------------------------------------- */
 
 /* Active Directory tells why in its text: "..., data 775, v3839". */
@@ -18,7 +21,7 @@ cause_of_subcode(const char *text)
 {
 	/* clang-format off */
 	static const struct { const char *code, *cause; } table[] = {
-		{ "525", "no_user" },         { "52e", "bad_password" },
+		{ "525", no_user },           { "52e", bad_password },
 		{ "530", "not_now" },         { "531", "not_here" },
 		{ "532", "expired" },         { "533", "disabled" },
 		{ "701", "account_expired" }, { "773", "must_change" },
@@ -59,6 +62,8 @@ deny(const struct answer *a, const char *otherwise)
 
 	if (cause == NULL)
 		cause = cause_of_subcode(a->text);
+	if (cause != NULL && strcmp(cause, no_user) == 0)
+		return (struct result){ PORTERO_UNKNOWN, no_user };
 	return (struct result){ PORTERO_DENY,
 		cause != NULL ? cause : otherwise };
 }
@@ -106,12 +111,12 @@ result_of_bind(const struct answer *a)
 			return deny(a, "expired");
 		return (struct result){ PORTERO_NEXT, "ok" };
 	case LDAP_INVALID_CREDENTIALS:
-		return deny(a, "bad_password");
+		return deny(a, bad_password);
 	case LDAP_INAPPROPRIATE_AUTH: /* an entry without a password */
 		return deny(a, "no_password");
 	case LDAP_NO_SUCH_OBJECT:
 	case LDAP_INVALID_DN_SYNTAX: /* not even a possible name */
-		return (struct result){ PORTERO_UNKNOWN, "no_user" };
+		return (struct result){ PORTERO_UNKNOWN, no_user };
 	case LDAP_CONSTRAINT_VIOLATION: /* 389 DS: too many tries */
 		return deny(a, "locked");
 	case LDAP_UNWILLING_TO_PERFORM: /* 389 DS, FreeIPA */
@@ -121,4 +126,11 @@ result_of_bind(const struct answer *a)
 	default:
 		return later(a);
 	}
+}
+
+bool
+result_may_be_unknown(const struct result *r)
+{
+	return r->verdict == PORTERO_UNKNOWN ||
+	    (r->verdict == PORTERO_DENY && strcmp(r->cause, bad_password) == 0);
 }

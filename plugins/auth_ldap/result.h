@@ -19,5 +19,7 @@ struct result {
 struct result result_of_bind(const struct answer *a);
 /* Of a search that found nothing out; never DENY. */
 struct result result_of_search(const struct answer *a);
+/* Of a bind to a DN that may not exist: nothing in it says that it does. */
+bool result_may_be_unknown(const struct result *r);
 
 #endif

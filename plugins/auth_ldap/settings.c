@@ -68,10 +68,12 @@ const struct portero_option settings_options[] = {
 	    "of it, %n its local part, %d its domain, %% a "
 	    "percent sign. Its attributes should be indexed, also "
 	    "objectClass if it is named." },
-	{ "dn_template", PORTERO_OPT_STRING,
+	{ "dn_template", PORTERO_OPT_LIST,
 	  .help = "The person's DN, made of the name as in filter: saves the "
-	    "search. The entry is read after the login, by the person if the "
-	    "service has no login of its own. A name that does not exist "
+	    "search. Of several the first holds under which the password is "
+	    "right; each one before it is tried, so a name should be in one "
+	    "place only. The entry is read after the login, by the person if "
+	    "the service has no login of its own. A name that does not exist "
 	    "looks like a wrong password then, so that no auth section "
 	    "behind this one is asked." },
 	{ "name_case", PORTERO_OPT_ENUM, "lower",
@@ -261,7 +263,8 @@ read_person(struct reader *r)
 	s->scope = number(r, "scope") == 1 ? LDAP_SCOPE_ONELEVEL :
 					     LDAP_SCOPE_SUBTREE;
 	s->filter = string(r, "filter");
-	s->dn_template = string(r, "dn_template");
+	s->ndn_templates =
+	    list(r, "dn_template", s->dn_templates, MAX_DN_TEMPLATES);
 	s->default_domain = string(r, "default_domain");
 	s->names = (struct name_rules){ .lower = number(r, "name_case") == 0,
 		.default_domain = s->default_domain };
@@ -273,10 +276,10 @@ read_person(struct reader *r)
 	a->language = string(r, "language_attribute");
 	if (a->id == NULL)
 		fail(r, "id_attribute is empty");
-	if (s->dn_template == NULL && s->base == NULL)
+	if (s->ndn_templates == 0 && s->base == NULL)
 		fail(r, "base is missing: the DN below which people are "
 			"looked for");
-	if (s->dn_template == NULL && s->filter == NULL)
+	if (s->ndn_templates == 0 && s->filter == NULL)
 		fail(r, "filter is empty");
 }
 
@@ -422,11 +425,29 @@ check_filter(struct reader *r, const char *name, const char *template,
 		    template);
 }
 
+/* Else whoever comes is found, and all are one. */
+static void
+check_has_name(struct reader *r, const char *name, const char *template)
+{
+	if (strstr(template, "%u") == NULL && strstr(template, "%n") == NULL)
+		fail(r, "%s: \"%.150s\" has neither %%u nor %%n", name,
+		    template);
+}
+
+static void
+check_dn_template(struct reader *r, const char *template)
+{
+	char dn[FILTER_SIZE];
+
+	check_has_name(r, "dn_template", template);
+	if (expand_sample(r, "dn_template", template, "und", dn))
+		check_dn(r, "dn_template", dn);
+}
+
 static void
 check(struct reader *r)
 {
 	struct settings *s = r->s;
-	char dn[FILTER_SIZE];
 
 	for (size_t i = 0; i < s->nuris; i++)
 		check_uri(r, s->uris[i]);
@@ -434,12 +455,13 @@ check(struct reader *r)
 	check_dn(r, "base", s->base);
 	check_dn(r, "owns_base", s->owns_base);
 	check_filter(r, "filter", s->filter, "und");
+	if (s->filter != NULL)
+		check_has_name(r, "filter", s->filter);
 	check_filter(r, "group_filter", s->group_filter, "undD");
 	for (size_t i = 0; i < s->nowns_filters; i++)
 		check_filter(r, "owns_filter", s->owns_filters[i], "andi");
-	if (s->dn_template != NULL &&
-	    expand_sample(r, "dn_template", s->dn_template, "und", dn))
-		check_dn(r, "dn_template", dn);
+	for (size_t i = 0; i < s->ndn_templates; i++)
+		check_dn_template(r, s->dn_templates[i]);
 }
 
 struct settings *
@@ -476,8 +498,8 @@ settings_free(struct settings **s)
 		explicit_bzero((*s)->password, strlen((*s)->password));
 	{
 		char *const strings[] = { (*s)->bind_dn, (*s)->password,
-			(*s)->base, (*s)->filter, (*s)->dn_template,
-			(*s)->default_domain, (*s)->group_filter,
+			(*s)->base, (*s)->filter, (*s)->default_domain,
+			 (*s)->group_filter,
 			(*s)->owns_base, (*s)->connection.ca_file,
 			(*s)->connection.certificate, (*s)->connection.key,
 			a->id, a->class_name, a->limit, a->size, a->language,
@@ -494,6 +516,8 @@ settings_free(struct settings **s)
 		free((*s)->classes[i].name);
 		ldap_memfree((*s)->classes[i].group);
 	}
+	for (size_t i = 0; i < MAX_DN_TEMPLATES; i++)
+		free((*s)->dn_templates[i]);
 	for (size_t i = 0; i <= MAX_OWNS_FILTERS; i++)
 		free((*s)->owns_filters[i]);
 	ldap_memfree((*s)->required_group);

@@ -13,6 +13,7 @@
 #include "server.h"
 
 #define MAX_OWNS_FILTERS 8
+#define MAX_DN_TEMPLATES 8
 
 /* Members of the group are of the class. */
 struct group_class {
@@ -30,7 +31,8 @@ struct settings {
 	char *base;
 	int scope;
 	char *filter;      /* with %u %n %d */
-	char *dn_template; /* NULL: search, then bind */
+	char *dn_templates[MAX_DN_TEMPLATES];
+	size_t ndn_templates; /* 0: search, then bind */
 	char *default_domain;
 	struct name_rules names; /* borrows default_domain */
 	struct entry_attributes attributes;

@@ -13,6 +13,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -216,6 +217,35 @@ def running_directory():
 # ---- a door that misbehaves ----
 
 BIND, SEARCH, EXTENDED = 0x60, 0x63, 0x77
+BIND_DONE, ENTRY, SEARCH_DONE, REFERENCE = 0x61, 0x64, 0x65, 0x73
+
+
+def ber(tag, content):
+    size = len(content)
+    if size < 128:
+        return bytes([tag, size]) + content
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(length)]) + length + content
+
+
+def receive(s, size):
+    data = b""
+    while len(data) < size:
+        more = s.recv(size - len(data))
+        if not more:
+            raise OSError("end")
+        data += more
+    return data
+
+
+def request_from(s):
+    """One whole request, and no octet of the next."""
+    message = receive(s, 2)
+    size = message[1]
+    if size & 0x80:
+        message += receive(s, size & 0x7f)
+        size = int.from_bytes(message[2:], "big")
+    return message + receive(s, size)
 
 
 def request_of(message):
@@ -226,12 +256,25 @@ def request_of(message):
             message[at + 2 + length])
 
 
-def reply(message_id, kind, code, text=b""):
-    result = b"\x0a\x01" + bytes([code]) + b"\x04\x00" + \
-        b"\x04" + bytes([len(text)]) + text
-    operation = bytes([kind, len(result)]) + result
-    number = b"\x02\x04" + struct.pack(">I", message_id)
-    return b"\x30" + bytes([len(number + operation)]) + number + operation
+def message_of(number, kind, content):
+    return ber(0x30, ber(0x02, struct.pack(">I", number)) + ber(kind, content))
+
+
+def reply(number, kind, code, text=b"", referrals=()):
+    content = ber(0x0a, bytes([code])) + ber(0x04, b"") + ber(0x04, text)
+    if referrals:
+        content += ber(0xa3, b"".join(
+            ber(0x04, uri.encode()) for uri in referrals))
+    return message_of(number, kind, content)
+
+
+def found(number, dn, **attributes):
+    """An entry, as the answer to a search."""
+    parts = [ber(0x30, ber(0x04, name.encode()) +
+                 ber(0x31, b"".join(ber(0x04, v) for v in values)))
+             for name, values in attributes.items()]
+    return message_of(number, ENTRY, ber(0x04, dn.encode()) +
+                      ber(0x30, b"".join(parts)))
 
 
 def end(s):
@@ -243,16 +286,23 @@ def end(s):
 
 class Door:
     """Stands before a directory and passes everything on, until it is told
-    what to do with a request of some kind: "silent", "reset", "accept" (and
-    say nothing more), bytes to answer with, or a code and a text. Without a
-    directory it never says a word."""
+    what to do with a request of some kind: "silent", "reset", "close",
+    "accept" (and say nothing more), bytes to answer with, a code and a text,
+    or a function of the request's number that makes the bytes. Answers may
+    take a `delay`, or come octet by octet with a pause between (`drip`).
+    Without a directory it never says a word; with tls it stands before the
+    port for ldaps and sees nothing of what passes."""
 
-    def __init__(self, directory=None):
-        self.directory = directory
+    def __init__(self, directory=None, tls=False):
+        self.target = directory and \
+            (directory.tls_port if tls else directory.port)
+        self.tls = tls
         self.on = {}
+        self.delay = self.drip = 0
         self.seen = []  # kinds of requests
         self.sockets = []
         self.mute = []  # clients that get no answer any more
+        self.clients = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.uri = f"ldap://127.0.0.1:{self.port}"
@@ -263,49 +313,75 @@ class Door:
         with contextlib.suppress(OSError):
             while True:
                 client = self.listener.accept()[0]
+                self.clients += 1
                 self.sockets.append(client)
-                if self.directory is not None:
+                if self.target is not None:
                     threading.Thread(target=self.serve, args=(client,),
                                      daemon=True).start()
 
     def serve(self, client):
-        server = socket.create_connection(("127.0.0.1", self.directory.port))
+        try:
+            server = socket.create_connection(("127.0.0.1", self.target))
+        except OSError:
+            end(client)
+            return
         self.sockets.append(server)
-        threading.Thread(target=self.copy, args=(server, client),
+        threading.Thread(target=self.answer, args=(server, client),
                          daemon=True).start()
         with contextlib.suppress(OSError):
-            while message := client.recv(65536):
-                if not self.misbehave(client, message):
+            while True:
+                if self.tls or client in self.mute:
+                    message = client.recv(65536)
+                    if not message:
+                        break
+                    passes = self.tls
+                else:
+                    message = request_from(client)
+                    passes = not self.misbehave(client, message)
+                if passes:
                     server.sendall(message)
+        with contextlib.suppress(OSError):
             server.shutdown(socket.SHUT_WR)
 
     def misbehave(self, client, message):
-        if client in self.mute:
-            return True
         number, kind = request_of(message)
         self.seen.append(kind)
         what = self.on.get(kind)
+        # the answer to a search ends it
+        done = SEARCH_DONE if kind == SEARCH else kind + 1
         if what == "reset":
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                               struct.pack("ii", 1, 0))
             client.close()
+        elif what == "close":
+            end(client)
         elif what == "accept":
             self.mute.append(client)
-            client.sendall(reply(number, kind + 1, 0))
+            client.sendall(reply(number, done, 0))
         elif isinstance(what, bytes):
             client.sendall(what)
         elif isinstance(what, tuple):
-            # the answer to a search ends it: 0x65; else the next number
-            end = 0x65 if kind == SEARCH else kind + 1
-            client.sendall(reply(number, end, *what))
+            client.sendall(reply(number, done, *what))
+        elif callable(what):
+            client.sendall(what(number))
         return what is not None
 
-    @staticmethod
-    def copy(source, to):
+    def answer(self, server, client):
         with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                to.sendall(data)
-            to.shutdown(socket.SHUT_WR)
+            while data := server.recv(65536):
+                time.sleep(self.delay)
+                if not self.drip:
+                    client.sendall(data)
+                    continue
+                for octet in data:
+                    client.sendall(bytes([octet]))
+                    time.sleep(self.drip)
+            client.shutdown(socket.SHUT_WR)
+
+    def behave(self):
+        """From now on, and for those who come now."""
+        self.on = {}
+        self.delay = self.drip = 0
 
     def hang_up(self):
         """Ends all connections."""
@@ -319,9 +395,9 @@ class Door:
 
 
 @contextlib.contextmanager
-def door(directory=None, **on):
+def door(directory=None, tls=False, **on):
     names = {"bind": BIND, "search": SEARCH, "extended": EXTENDED}
-    d = Door(directory)
+    d = Door(directory, tls)
     d.on = {names[name]: what for name, what in on.items()}
     try:
         yield d

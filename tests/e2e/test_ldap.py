@@ -112,6 +112,33 @@ def test_dn_template_reads_as_the_person(with_ldap):
         assert client.mail("ana@example.org", " SIZE=2000").code == 250
 
 
+def test_dn_templates_are_tried_in_their_order(slapd, with_ldap):
+    templates = [f"uid=%n,ou=%d,{SUFFIX}", f"uid=%u,ou=open,{SUFFIX}",
+                 f"uid=%u,{PEOPLE}"]
+    with door(slapd) as d:
+        portero = with_ldap({"uri": [d.uri], "dn_template": templates,
+                             "base": None})
+        def binds(user, password, status, cause, n):
+            d.seen.clear()
+            assert code(portero, user, password) == status
+            assert portero.events("auth")[-1].get("cause", "ok") == cause
+            # less the service's own, of a worker that had not met this
+            # server yet
+            assert d.seen.count(BIND) in (n, n + 1)
+        binds("open", "s3cret", 235, "ok", 2)
+        binds("ana", "s3cret", 235, "ok", 3)
+        binds("ana", "wrong", 535, "bad_password", 3)
+        binds("nobody", "s3cret", 535, "bad_password", 3)
+        binds("ana@people", "s3cret", 235, "ok", 1)
+        # who is there and locked is not looked for elsewhere, and what could
+        # not be asked is no reason to say "wrong"
+        for answer, status, cause in (((53, b"inactivated"), 535, "disabled"),
+                                      ((51, b"no"), 454, "ldap_busy")):
+            d.on = {BIND: answer}
+            binds("ana", "s3cret", status, cause, 1 if status == 535 else 2)
+            d.behave()
+
+
 def test_limits_and_language_come_from_the_entry(with_ldap):
     portero = with_ldap(
         {"limit_attribute": "description", "size_attribute": "carLicense"},
@@ -317,6 +344,16 @@ def test_what_the_directory_says_to_a_bind(slapd, with_ldap):
         d.on = {BIND: (49, b"AcceptSecurityContext error, data 773, v1")}
         assert code(portero, "open") == 535
         assert last_cause(portero) == "must_change"
+        # a yes that is none: of another request, or to another one
+        for yes in (lambda n: ldap.reply(n + 1, ldap.BIND_DONE, 0),
+                    lambda n: ldap.reply(n - 1, ldap.BIND_DONE, 0),
+                    lambda n: ldap.reply(0, ldap.BIND_DONE, 0),
+                    lambda n: ldap.reply(n, ldap.SEARCH_DONE, 0),
+                    lambda n: ldap.reply(n, EXTENDED + 1, 0),
+                    lambda n: ldap.found(n, "uid=open", uid=[b"open"])):
+            d.on = {BIND: yes}
+            assert code(portero, "open") == 454
+            assert last_cause(portero) in ("ldap_timeout", "ldap_error")
         d.on = {ldap.SEARCH: (4, b"too many")}
         assert code(portero, "open") == 454
         assert last_cause(portero) == "ambiguous"
@@ -393,6 +430,9 @@ def test_slapd_paused_stopped_and_started_again(with_ldap):
     ({"base": None}, "base is missing"),
     ({"filter": "(uid=%u"}, "is not a filter"),
     ({"filter": "(uid=%x)"}, "none of %und"),
+    ({"filter": "(uid=*)"}, "neither %u nor %n"),
+    ({"dn_template": [f"uid=%u,{PEOPLE}", "%u"]}, "is not a DN"),
+    ({"dn_template": ["cn=x,dc=%d"]}, "neither %u nor %n"),
     ({"base": "people"}, "is not a DN"),
     ({"uri": ["http://localhost"]}, "ldaps://host"),
     ({"bind_password_file": None}, "both or none"),

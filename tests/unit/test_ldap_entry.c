@@ -124,6 +124,8 @@ test_answers_to_a_bind_become_verdicts(void **state)
 		    PORTERO_DENY, "disabled" },
 		{ LDAP_INVALID_CREDENTIALS, PP_noError, "x, data 775, v1",
 		    PORTERO_DENY, "locked" },
+		{ LDAP_INVALID_CREDENTIALS, PP_noError, "x, data 525, v1",
+		    PORTERO_UNKNOWN, "no_user" },
 		{ LDAP_INVALID_CREDENTIALS, PP_noError, "x, data 999, v1",
 		    PORTERO_DENY, "bad_password" },
 		{ LDAP_INAPPROPRIATE_AUTH, PP_noError, "", PORTERO_DENY,
@@ -167,6 +169,35 @@ test_answers_to_a_bind_become_verdicts(void **state)
 }
 
 static void
+test_only_what_says_nothing_of_a_person_may_be_of_none(void **state)
+{
+	static const struct {
+		int code, policy;
+		bool may_be_unknown;
+	} table[] = {
+		{ LDAP_INVALID_CREDENTIALS, PP_noError, true },
+		{ LDAP_NO_SUCH_OBJECT, PP_noError, true },
+		{ LDAP_INVALID_DN_SYNTAX, PP_noError, true },
+		{ LDAP_INVALID_CREDENTIALS, PP_accountLocked, false },
+		{ LDAP_SUCCESS, PP_noError, false },
+		{ LDAP_SUCCESS, PP_passwordExpired, false },
+		{ LDAP_INAPPROPRIATE_AUTH, PP_noError, false },
+		{ LDAP_BUSY, PP_noError, false },
+		{ LDAP_TIMEOUT, PP_noError, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(table); i++) {
+		const struct answer a = { .code = table[i].code,
+			.policy = table[i].policy };
+		const struct result r = result_of_bind(&a);
+
+		assert_int_equal(result_may_be_unknown(&r),
+		    table[i].may_be_unknown);
+	}
+}
+
+static void
 test_no_answer_to_a_search_says_wrong(void **state)
 {
 	(void)state;
@@ -186,6 +217,8 @@ main(void)
 		cmocka_unit_test(test_sizes_have_a_unit_or_none),
 		cmocka_unit_test(test_dns_are_compared_in_one_form),
 		cmocka_unit_test(test_answers_to_a_bind_become_verdicts),
+		cmocka_unit_test(
+		    test_only_what_says_nothing_of_a_person_may_be_of_none),
 		cmocka_unit_test(test_no_answer_to_a_search_says_wrong),
 	};
 
