@@ -62,6 +62,10 @@ unit_tests += \
 	tests/unit/test_ldap_entry \
 	tests/unit/test_ldap_names
 endif
+if HAVE_REDIS
+unit_tests += tests/unit/test_store_redis
+check_DATA = tests/unit/stand_clock.so
+endif
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 EXTRA_DIST += tests/data/config
@@ -110,6 +114,29 @@ tests_unit_test_store_memory_SOURCES = tests/unit/test_store_memory.c \
 	plugins/store_memory/books.c plugins/store_memory/books.h \
 	plugins/store_memory/counter.c plugins/store_memory/counter.h
 tests_unit_test_store_memory_CFLAGS = $(AM_CFLAGS)
+# The server that preloads it is no program of ours: no flags of ours either.
+tests/unit/stand_clock.so: tests/unit/stand_clock.c
+	$(AM_V_CCLD)$(MKDIR_P) tests/unit && \
+	  $(CC) -shared -fPIC -O2 -Wall -o $@ $<
+CLEANFILES += tests/unit/stand_clock.so
+EXTRA_DIST += tests/unit/stand_clock.c
+store_redis_files = plugins/store_redis/store_redis.c \
+	plugins/store_redis/answer.c plugins/store_redis/answer.h \
+	plugins/store_redis/call.c plugins/store_redis/call.h \
+	plugins/store_redis/connection.c plugins/store_redis/connection.h \
+	plugins/store_redis/script.h \
+	plugins/store_redis/servers.c plugins/store_redis/servers.h \
+	plugins/store_redis/settings.c plugins/store_redis/settings.h
+tests_unit_test_store_redis_SOURCES = tests/unit/test_store_redis.c \
+	$(fake_host) $(store_redis_files) \
+	tests/unit/limit_model.c tests/unit/limit_model.h \
+	tests/unit/redis_rig.c tests/unit/redis_rig.h \
+	tests/unit/store_suite.c tests/unit/store_suite.h
+nodist_tests_unit_test_store_redis_SOURCES = plugins/store_redis/script.c
+tests_unit_test_store_redis_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir) \
+	-DSTAND_CLOCK_SO='"$(abs_top_builddir)/tests/unit/stand_clock.so"'
+tests_unit_test_store_redis_CFLAGS = $(AM_CFLAGS) $(HIREDIS_CFLAGS)
+tests_unit_test_store_redis_LDADD = $(LDADD) $(HIREDIS_LIBS)
 tests_unit_test_ldap_names_SOURCES = tests/unit/test_ldap_names.c \
 	plugins/auth_ldap/names.c plugins/auth_ldap/names.h
 tests_unit_test_ldap_names_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
