@@ -7,6 +7,7 @@ libportero_a_SOURCES += \
 	src/base/idmap.c src/base/idmap.h \
 	src/base/log.c src/base/log.h \
 	src/base/mem.c src/base/mem.h \
+	src/base/network.c src/base/network.h \
 	src/base/openssl.c src/base/openssl.h \
 	src/base/sandbox.c src/base/sandbox.h \
 	src/base/secret.c src/base/secret.h \

@@ -1,7 +1,8 @@
 # Fuzz targets: with --enable-fuzz libFuzzer drives them; else they replay
 # their seeds as plain tests.
 fuzz_targets = tests/fuzz/fuzz_config tests/fuzz/fuzz_control_wire \
-	tests/fuzz/fuzz_log tests/fuzz/fuzz_policy_wire tests/fuzz/fuzz_sasl \
+	tests/fuzz/fuzz_log tests/fuzz/fuzz_policy_wire \
+	tests/fuzz/fuzz_proxy tests/fuzz/fuzz_sasl \
 	tests/fuzz/fuzz_smtp_chunks tests/fuzz/fuzz_smtp_command tests/fuzz/fuzz_smtp_dots \
 	tests/fuzz/fuzz_smtp_reply
 if FUZZ
@@ -31,6 +32,9 @@ tests_fuzz_fuzz_log_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_policy_wire_SOURCES = tests/fuzz/fuzz_policy_wire.c $(fuzz_driver)
 tests_fuzz_fuzz_policy_wire_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_policy_wire_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_proxy_SOURCES = tests/fuzz/fuzz_proxy.c $(fuzz_driver)
+tests_fuzz_fuzz_proxy_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_proxy_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_sasl_SOURCES = tests/fuzz/fuzz_sasl.c $(fuzz_driver)
 tests_fuzz_fuzz_sasl_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_sasl_LDFLAGS = $(fuzz_ldflags)

@@ -29,6 +29,7 @@ unit_tests = \
 	tests/unit/test_listener \
 	tests/unit/test_log \
 	tests/unit/test_login \
+	tests/unit/test_network \
 	tests/unit/test_owed \
 	tests/unit/test_passwd_file \
 	tests/unit/test_plan \
@@ -36,6 +37,7 @@ unit_tests = \
 	tests/unit/test_policy_rate \
 	tests/unit/test_policy_secrets \
 	tests/unit/test_policy_size \
+	tests/unit/test_proxy \
 	tests/unit/test_question \
 	tests/unit/test_queue \
 	tests/unit/test_received \
