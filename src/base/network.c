@@ -17,14 +17,14 @@
 static const uint8_t mapped[MAPPED_BITS / 8] = { [10] = 0xff, [11] = 0xff };
 
 static void
-address_of_v4(struct address *a, const struct in_addr *v4)
+address_of_v4(struct ip_address *a, const struct in_addr *v4)
 {
 	memcpy(a->byte, mapped, sizeof mapped);
 	memcpy(a->byte + sizeof mapped, v4, sizeof *v4);
 }
 
 void
-address_of(struct address *a, const struct sockaddr *from)
+address_of(struct ip_address *a, const struct sockaddr *from)
 {
 	struct sockaddr_in in4;
 	struct sockaddr_in6 in6;
@@ -40,13 +40,13 @@ address_of(struct address *a, const struct sockaddr *from)
 }
 
 bool
-address_is_v4(const struct address *a)
+address_is_v4(const struct ip_address *a)
 {
 	return memcmp(a->byte, mapped, sizeof mapped) == 0;
 }
 
 void
-address_text(const struct address *a, char to[ADDRESS_TEXT])
+address_text(const struct ip_address *a, char to[ADDRESS_TEXT])
 {
 	if (address_is_v4(a))
 		inet_ntop(AF_INET, a->byte + sizeof mapped, to, ADDRESS_TEXT);
@@ -56,7 +56,7 @@ address_text(const struct address *a, char to[ADDRESS_TEXT])
 
 /* The first bits of *a; zeroes behind them. */
 static void
-network_cut(struct network *n, const struct address *a, unsigned bits)
+network_cut(struct network *n, const struct ip_address *a, unsigned bits)
 {
 	n->bits = bits;
 	for (unsigned i = 0; i < sizeof a->byte; i++) {
@@ -89,7 +89,7 @@ network_parse(const char *text, struct network *n)
 	const char *slash = strchr(text, '/');
 	size_t len = slash == NULL ? strlen(text) : (size_t)(slash - text);
 	char host[ADDRESS_TEXT];
-	struct address a;
+	struct ip_address a;
 	struct in_addr v4;
 	unsigned first = 0;
 	int bits;
@@ -111,7 +111,7 @@ network_parse(const char *text, struct network *n)
 }
 
 bool
-network_has(const struct network *n, const struct address *a)
+network_has(const struct network *n, const struct ip_address *a)
 {
 	struct network of;
 
@@ -120,7 +120,7 @@ network_has(const struct network *n, const struct address *a)
 }
 
 bool
-network_list_has(const struct network_list *l, const struct address *a)
+network_list_has(const struct network_list *l, const struct ip_address *a)
 {
 	for (size_t i = 0; i < l->n; i++)
 		if (network_has(&l->networks[i], a))
@@ -136,13 +136,13 @@ network_list_free(struct network_list *l)
 }
 
 void
-network_of_host(const struct address *a, struct network *n)
+network_of_host(const struct ip_address *a, struct network *n)
 {
 	network_cut(n, a, address_is_v4(a) ? 128 : 64);
 }
 
 void
-network_of_site(const struct address *a, struct network *n)
+network_of_site(const struct ip_address *a, struct network *n)
 {
 	network_cut(n, a, address_is_v4(a) ? MAPPED_BITS + 24 : 48);
 }

@@ -176,14 +176,53 @@ check_address(
 	return -1;
 }
 
+/* The networks of a list; those that are none are named. */
 static void
-check_listen(const struct config_listen *l, const struct portero_conf *s,
+take_networks(struct network_list *to, const struct portero_conf *s,
+    const char *name, struct config_messages *m)
+{
+	size_t n = config_list_length(s, name);
+
+	to->networks = xcalloc(n, sizeof *to->networks);
+	for (size_t i = 0; i < n; i++) {
+		const char *text = config_list_item(s, name, i);
+
+		if (network_parse(text, &to->networks[to->n]) == 0)
+			to->n++;
+		else
+			config_error(m, at_option(s, name),
+			    "%s = \"%.100s\" is neither an IP address nor a "
+			    "network such as 192.0.2.0/24, without bits behind "
+			    "the prefix",
+			    name, text);
+	}
+}
+
+static void
+check_proxy(struct config_listen *l, const struct portero_conf *s,
+    struct config_messages *m)
+{
+	size_t n = config_list_length(s, "proxy_from");
+
+	take_networks(&l->proxy_from, s, "proxy_from", m);
+	if (l->proxy && n == 0)
+		config_error(m, at_option(s, "proxy"),
+		    "proxy = required needs proxy_from = {\"...\"}: who may "
+		    "say where clients come from");
+	if (!l->proxy && n > 0)
+		config_warning(m, at_option(s, "proxy_from"),
+		    "proxy_from is not used without proxy = required");
+}
+
+static void
+check_listen(struct config_listen *l, const struct portero_conf *s,
     struct config_messages *m)
 {
 	struct sockaddr_storage ss;
 	socklen_t len;
 
 	check_title("listen", l->title, l->at, m);
+	check_proxy(l, s, m);
 	if (l->address[0] == NULL)
 		config_error(
 		    m, l->at, "listen \"%s\" has no address", l->title);
@@ -398,6 +437,7 @@ void
 check_config(struct config *c, struct config_messages *m)
 {
 	check_names(c, m);
+	take_networks(&c->exempt, c->root, "exempt_networks", m);
 	check_paths(c, m);
 	check_help_url(c, m);
 	check_tls(c, m);

@@ -24,6 +24,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/network.h"
 #include "smtp/dots.h"
 
 struct config_position {
@@ -64,8 +65,16 @@ struct config_listen {
 	char **address; /* NULL-terminated; default {"*"}: any, IPv6 and IPv4 */
 	int port;
 	enum config_listen_tls tls;
+	bool proxy; /* a PROXY header comes first */
+	struct network_list proxy_from;
 	int64_t max_size; /* bytes a message may have here */
 	int backlog;
+};
+
+/* Both may be PORTERO_UNLIMITED. */
+struct config_crowding {
+	int64_t connections; /* open at a time */
+	int64_t rate;        /* new ones in a minute */
 };
 
 struct config_module {
@@ -103,6 +112,10 @@ struct config {
 	char *help_url; /* NULL: none; link is help_url "/" reason */
 	enum smtp_bare_newline bare_newline;
 	int max_recipients; /* in one message; 452 4.5.3 */
+	int max_connections; /* of one session worker */
+	struct config_crowding host, network; /* what clients of one place may */
+	struct network_list exempt; /* they are not counted */
+	int64_t max_transactions; /* of one person; PORTERO_UNLIMITED */
 	int64_t login_timeout_ms; /* accept to successful login, whatever the client does: 60 s */
 	int64_t idle_timeout_ms;  /* next command: 300 s */
 	int64_t data_timeout_ms;  /* no progress in a body: 180 s */

@@ -64,6 +64,7 @@ take_listen(struct config_listen *l, const struct portero_conf *s)
 	l->port = (int)config_get_int(s, "port");
 	l->tls = (enum config_listen_tls)(
 	    config_get_int(s, "tls") + CONFIG_TLS_IMPLICIT);
+	l->proxy = config_get_int(s, "proxy") != 0;
 	l->max_size = config_get_int(s, "max_size");
 	l->backlog = (int)config_get_int(s, "backlog");
 }
@@ -160,6 +161,12 @@ take_smtp(struct config *c)
 	c->bare_newline =
 	    (enum smtp_bare_newline)config_get_int(r, "bare_newline");
 	c->max_recipients = (int)config_get_int(r, "max_recipients");
+	c->max_connections = (int)config_get_int(r, "max_connections");
+	c->host.connections = config_get_int(r, "max_host_connections");
+	c->host.rate = config_get_int(r, "max_host_rate");
+	c->network.connections = config_get_int(r, "max_network_connections");
+	c->network.rate = config_get_int(r, "max_network_rate");
+	c->max_transactions = config_get_int(r, "max_transactions");
 	c->login_timeout_ms = config_get_int(r, "login_timeout");
 	c->idle_timeout_ms = config_get_int(r, "idle_timeout");
 	c->data_timeout_ms = config_get_int(r, "data_timeout");
@@ -250,6 +257,7 @@ free_sections(struct config *c)
 	for (size_t i = 0; i < c->nlistens; i++) {
 		free(c->listens[i].title);
 		free_list(&c->listens[i].address);
+		network_list_free(&c->listens[i].proxy_from);
 	}
 	free(c->tls);
 	free(c->listens);
@@ -267,6 +275,7 @@ config_free(struct config **c_r)
 	if (c == NULL)
 		return;
 	free_sections(c);
+	network_list_free(&c->exempt);
 	free(c->hostname);
 	free(c->plugin_dir);
 	free(c->control_socket);

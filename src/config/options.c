@@ -26,6 +26,7 @@ static const char *const log_levels[] = { "error", "warning", "info", "debug",
 	NULL };
 static const char *const profiles[] = { "intermediate", "modern", NULL };
 static const char *const listen_tls[] = { "implicit", "starttls", NULL };
+static const char *const listen_proxy[] = { "none", "required", NULL };
 static const char *const upstream_tls[] = { "none", "starttls", "implicit",
 	NULL };
 static const char *const modes[] = { "enforce", "monitor", NULL };
@@ -72,6 +73,16 @@ static const struct portero_option options_listen[] = {
 	  .help = "implicit: TLS from the first byte. starttls: the client "
 	    "asks for it; nobody can log in before.",
 	  .choices = listen_tls, .required = true },
+	{ "proxy", PORTERO_OPT_ENUM, "none",
+	  .help = "required: every connection begins with a header of the "
+	    "PROXY protocol, version 1 or 2, by which a load balancer names "
+	    "the client; before TLS. Whatever begins otherwise is closed.",
+	  .choices = listen_proxy },
+	{ "proxy_from", PORTERO_OPT_LIST, NULL,
+	  .help = "With proxy = required: addresses and networks "
+	    "(\"192.0.2.0/24\") of the load balancers. Connections from "
+	    "elsewhere are closed, since who may send such a header can make "
+	    "himself anybody." },
 	{ "max_size", PORTERO_OPT_SIZE, "50M",
 	  .help = "The largest message taken here, of anybody. The upstream's "
 	    "own limit and policies may be lower.",
@@ -194,6 +205,35 @@ const struct portero_option options_root[] = {
 	    "about 1,000 long addresses do not fit a question to the policies: "
 	    "such a message is answered 451.",
 	  .min = 1, .max = 2000 },
+	{ "max_connections", PORTERO_OPT_INT, "10000",
+	  .help = "Connections that one session worker serves at a time. Who "
+	    "comes then is told to try later.",
+	  .min = 1, .max = 1000000 },
+	{ "max_host_connections", PORTERO_OPT_COUNT, "50",
+	  .help = "Connections that one IPv4 address, or one /64 of IPv6, may "
+	    "have open at a time, over all workers.",
+	  .min = 1, .max = 1000000 },
+	{ "max_network_connections", PORTERO_OPT_COUNT, "200",
+	  .help = "The same of one /24 of IPv4, or one /48 of IPv6.",
+	  .min = 1, .max = 1000000 },
+	{ "max_host_rate", PORTERO_OPT_COUNT, "60",
+	  .help = "New connections in a minute from one IPv4 address, or one "
+	    "/64 of IPv6. An office behind one address needs more than its "
+	    "people send in a minute, or a place in exempt_networks.",
+	  .min = 1, .max = 60000 },
+	{ "max_network_rate", PORTERO_OPT_COUNT, "240",
+	  .help = "The same of one /24 of IPv4, or one /48 of IPv6.",
+	  .min = 1, .max = 60000 },
+	{ "exempt_networks", PORTERO_OPT_LIST, "{\"127.0.0.0/8\", \"::1\"}",
+	  .help = "Addresses and networks whose clients are not counted "
+	    "together: your webmail, monitoring, a campus behind one address. "
+	    "The limits on connections and network_failures of policy_guard "
+	    "do not hold for them." },
+	{ "max_transactions", PORTERO_OPT_COUNT, "20",
+	  .help = "Messages that one person may be sending at the same moment, "
+	    "over all connections and workers. The next MAIL is told to try "
+	    "later.",
+	  .min = 1, .max = 100000 },
 	{ "login_timeout", VALUE_MILLISECONDS, "60s",
 	  .help = "From connection to successful login, whatever the client "
 	    "does.",

@@ -1,3 +1,4 @@
+libportero_a_SOURCES += src/ipc/crowd.c src/ipc/crowd.h
 libportero_a_SOURCES += src/ipc/lifeline.c src/ipc/lifeline.h
 libportero_a_SOURCES += src/ipc/log_care.c src/ipc/log_care.h
 libportero_a_SOURCES += src/ipc/role.c src/ipc/role.h

@@ -25,6 +25,7 @@ static const char *const names[COUNTER_NCOUNTERS] = {
 	[COUNTER_TRANSACTIONS] = "transactions",
 	[COUNTER_UPSTREAM_CONNECTIONS] = "upstream_connections",
 	[COUNTER_CONNECTIONS] = "connections",
+	[COUNTER_CONNECTIONS_REFUSED] = "connections_refused",
 	[COUNTER_TLS_FAILED] = "tls_failed",
 	[COUNTER_LOGIN_OK] = "login_ok",
 	[COUNTER_LOGIN_DENIED] = "login_denied",

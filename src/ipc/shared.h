@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/shm.h"
+#include "ipc/crowd.h"
 #include "ipc/role.h"
 #include "smtp/ehlo.h"
 
@@ -32,6 +33,7 @@ enum counter {
 	COUNTER_NGAUGES,
 	/* totals: added to row 0 by the master when the process has gone */
 	COUNTER_CONNECTIONS = COUNTER_NGAUGES,
+	COUNTER_CONNECTIONS_REFUSED, /* at the door */
 	COUNTER_TLS_FAILED,
 	COUNTER_LOGIN_OK,
 	COUNTER_LOGIN_DENIED,
@@ -79,6 +81,7 @@ struct shared {
 	_Atomic uint32_t upstream_seq; /* odd: being written */
 	struct upstream_state upstream;
 	struct shared_row rows[SHARED_ROWS];
+	struct crowd crowd; /* of session workers */
 };
 
 int shared_create(struct shared **s_r, struct error *err); /* master: the descriptor */

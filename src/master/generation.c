@@ -509,8 +509,10 @@ generation_on_exit(struct generation *g, struct child *c, int status)
 
 	if (is_pool(c))
 		answered = watch_answer(g, c);
-	if (is_session(c))
+	if (is_session(c)) {
 		owed_collect(&g->master->owed, &g->board, c->slot, 0);
+		crowd_retire(&g->master->shared->crowd, c->incarnation);
+	}
 	rows_give(&g->master->rows, c->row, g->master->shared);
 	note_end(g, c, status, answered);
 	child_clear(c);

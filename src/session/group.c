@@ -239,7 +239,8 @@ rest_is_plain(struct session *s)
 		    (item->verb == SMTP_MAIL) != is_first)
 			return false;
 		if (item->verb == SMTP_MAIL &&
-		    item->size > transaction_max_size(s))
+		    (item->size > transaction_max_size(s) ||
+			transaction_is_one_too_many(s)))
 			return false;
 		nrcpts += item->verb == SMTP_RCPT;
 		if (ends_group(item->verb) && nrcpts == 0)
@@ -270,6 +271,9 @@ mail_check(struct session *s, const struct item *item)
 		group_log_refusal(s, "552 5.3.4", NULL);
 		reply_too_large(s, item->size, max);
 		group_item_done(s);
+		s->is_orphaned = true;
+	} else if (transaction_is_one_too_many(s)) {
+		group_item_refuse_logged(s, REPLY_BUSY_PERSON);
 		s->is_orphaned = true;
 	} else
 		return true;

@@ -1,4 +1,5 @@
 libportero_a_SOURCES += \
+	src/session/arrival.c src/session/arrival.h \
 	src/session/auth.c \
 	src/session/body.c \
 	src/session/chunk.c \

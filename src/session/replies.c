@@ -66,6 +66,9 @@ static const struct reply_text replies[REPLY_NREPLIES] = {
 	[REPLY_UPSTREAM_BROKEN] =  { 451, "4.3.0", "The mail server cannot take the message right now; try again later", "later" },
 	[REPLY_BARE_NEWLINE] =     { 550, "5.6.11", "The message has a bare CR, LF or NUL; lines must end with CR LF", "format" },
 	[REPLY_TOO_MANY_ERRORS] =  { 421, "4.7.0", "Too many errors", "protocol" },
+	[REPLY_CROWDED] =          { 421, "4.7.0", "Too many connections from your network; try again in a few minutes", "busy" },
+	[REPLY_FULL] =             { 421, "4.3.2", "Too many connections; try again in a few minutes", "busy" },
+	[REPLY_BUSY_PERSON] =      { 451, "4.7.1", "You are sending too many messages at the same moment; try again when they are through", "busy" },
 };
 /* clang-format on */
 
@@ -76,16 +79,32 @@ reply_out(struct session *s)
 }
 
 static void
+make(const struct session_worker *w, struct buf *out, const struct reply_text *r,
+    struct str text, const char *sid)
+{
+	const char *base = w->config->help_url;
+	char link[160] = "";
+
+	if (base != NULL && r->code >= 400 && r->reason[0] != '\0')
+		snprintf(link, sizeof link, "%s/%s", base, r->reason);
+	smtp_reply_make(out, r->code, r->enhanced, text, link, sid);
+}
+
+static void
 queue(struct session *s, int code, const char *enhanced, struct str text,
     const char *reason)
 {
-	const char *base = s->worker->config->help_url;
-	char link[160] = "";
+	const struct reply_text r = { code, enhanced, NULL, reason };
 
-	if (base != NULL && code >= 400 && reason[0] != '\0')
-		snprintf(link, sizeof link, "%s/%s", base, reason);
-	smtp_reply_make(reply_out(s), code, enhanced, text, link, s->sid);
+	make(s->worker, reply_out(s), &r, text, s->sid);
 	session_touch(s);
+}
+
+void
+reply_greeting(const struct session_worker *w, struct buf *out,
+    enum reply_name name, const char *sid)
+{
+	make(w, out, &replies[name], str_of(replies[name].text), sid);
 }
 
 void

@@ -11,7 +11,9 @@
 #include "ipc/question.h"
 #include "smtp/command.h"
 
+struct buf;
 struct session;
+struct session_worker;
 
 enum reply_name {
 	REPLY_OK,
@@ -59,6 +61,9 @@ enum reply_name {
 	REPLY_UPSTREAM_BROKEN,
 	REPLY_BARE_NEWLINE,
 	REPLY_TOO_MANY_ERRORS,
+	REPLY_CROWDED,
+	REPLY_FULL,
+	REPLY_BUSY_PERSON,
 	REPLY_NREPLIES
 };
 
@@ -66,6 +71,9 @@ enum reply_name {
 struct buf *reply_out(struct session *s);
 /* Queues it. 4xx and 5xx carry session id and help link. */
 void reply(struct session *s, enum reply_name name);
+/* The same for a client that does not become a session. */
+void reply_greeting(const struct session_worker *w, struct buf *out,
+    enum reply_name name, const char *sid);
 /* A fault found by the parser: counts as a protocol error. */
 void reply_fault(struct session *s, const struct smtp_fault *fault);
 /* What a policy or the host said. */

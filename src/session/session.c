@@ -2,14 +2,14 @@
  * Copyright 2026 The Portero Authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Life of a session: its events, its deadline, its input, its end. What the
- * commands mean is in dispatch.c, auth.c, group.c and body.c.
+ * Life of a session: its events, its deadline, its input, its end. It begins
+ * in arrival.c; what the commands mean is in dispatch.c, auth.c, group.c and
+ * body.c.
  */
 #include "session/session.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,54 +33,7 @@
 
 const char session_quit[] = "quit";
 
-static void on_io(evutil_socket_t fd, short what, void *arg);
-static void on_timer(evutil_socket_t fd, short what, void *arg);
 static void session_input(struct session *s, const char *data, size_t len);
-
-static void
-session_greet(struct session *s)
-{
-	struct buf *out = &s->io.out;
-
-	buf_appendf(out, "220 %s ESMTP [%s]\r\n", s->worker->config->hostname,
-	    s->sid);
-	session_enter(s, SMTP_GREETED);
-	session_touch(s);
-}
-
-void
-session_open(struct session_worker *w, int fd,
-    const struct config_listen *listen, const struct sockaddr *peer)
-{
-	struct session *s = xcalloc(1, sizeof *s);
-	socklen_t len = peer->sa_family == AF_INET6
-	    ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-
-	s->worker = w;
-	s->listen = listen;
-	id_session(s->sid);
-	if (getnameinfo(peer, len, s->peer, sizeof s->peer, NULL, 0,
-	    NI_NUMERICHOST) != 0)
-		s->peer[0] = '\0';
-	if (strncmp(s->peer, "::ffff:", 7) == 0 && strchr(s->peer, '.') != NULL)
-		memmove(s->peer, s->peer + 7, strlen(s->peer + 7) + 1);
-	s->opened_ms = worker_now_ms(w);
-	s->heard_ms = s->opened_ms;
-	s->login_deadline_ms = s->opened_ms + w->config->login_timeout_ms;
-	s->timer = evtimer_new(w->base, on_timer, s);
-	assert(s->timer != NULL);
-	session_io_open(&s->io, w->base, fd, on_io, s);
-	TAILQ_INSERT_TAIL(&w->sessions, s, entry);
-	w->nsessions++;
-	if (w->nsessions > w->peak_sessions)
-		w->peak_sessions = w->nsessions;
-	worker_count(w, COUNTER_SESSIONS, 1);
-	worker_count(w, COUNTER_CONNECTIONS, 1);
-	session_set_deadline(s, w->config->login_timeout_ms);
-	/* TLS state is made with the client's first bytes, not before. */
-	if (listen->tls == CONFIG_TLS_STARTTLS)
-		session_greet(s);
-}
 
 static void
 log_session_end(struct session *s)
@@ -91,6 +44,8 @@ log_session_end(struct session *s)
 	log_adds(&l, "end", s->ended);
 	log_adds(&l, "user", s->user == NULL ? "-" : s->user);
 	log_adds(&l, "ip", s->peer);
+	if (s->proxy[0] != '\0')
+		log_adds(&l, "proxy", s->proxy);
 	log_adds(&l, "listener", s->listen->title);
 	if (session_is_tls(s) && s->io.handshaken)
 		log_adds(&l, "tls", SSL_get_version(s->io.ssl));
@@ -128,6 +83,7 @@ session_free(struct session *s)
 	worker_uncount(w, COUNTER_SESSIONS);
 	TAILQ_REMOVE(&w->sessions, s, entry);
 	w->nsessions--;
+	guest_leave(w, &s->guest);
 	event_free(s->timer);
 	session_io_close(&s->io);
 	buf_wipe(&s->in);
@@ -136,6 +92,7 @@ session_free(struct session *s)
 	free(s->class_name);
 	free(s->domain);
 	free(s->identity);
+	free(s->proxied);
 	free(s);
 }
 
@@ -259,8 +216,8 @@ session_expire(struct session *s)
 	session_finish(s, "timeout");
 }
 
-static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+void
+session_on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct session *s = arg;
 	int64_t left = s->deadline_ms - clock_mono_ms();
@@ -391,8 +348,8 @@ session_close_politely(struct session *s)
 	session_io_want_read(&s->io, true);
 }
 
-static void
-on_io(evutil_socket_t fd, short what, void *arg)
+void
+session_on_io(evutil_socket_t fd, short what, void *arg)
 {
 	struct session *s = arg;
 
@@ -404,6 +361,8 @@ on_io(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	session_touch(s); /* output that was blocked goes on, too */
+	if (s->proxied != NULL && !arrival_read_proxy(s))
+		return;
 	if (s->io.ssl == NULL && s->listen->tls == CONFIG_TLS_IMPLICIT)
 		session_io_start_tls(&s->io, tls_server_context(s->worker->tls));
 	if (s->io.ssl != NULL && !s->io.handshaken && !session_handshake(s))

@@ -12,7 +12,7 @@
 #include "config/conf.h"
 #include "session/worker.h"
 
-/* Takes over an accepted descriptor. */
+/* Takes over an accepted descriptor; not everybody becomes a session. */
 void session_open(struct session_worker *w, int fd,
     const struct config_listen *listen, const struct sockaddr *peer);
 /* End of a loop turn: writes what waits; frees it if it has ended. */

@@ -13,6 +13,7 @@
 
 #include "base/id.h"
 #include "base/log.h"
+#include "session/arrival.h"
 #include "session/questions.h"
 #include "session/replies.h"
 #include "session/session.h"
@@ -82,10 +83,18 @@ struct session {
 	struct smtp_bdat chunk;   /* in SMTP_IN_CHUNK: size is what is to come */
 	struct buf held;          /* the reply to a refused chunk, until its end */
 	struct transaction *tx;   /* NULL between transactions */
-	char peer[46];            /* client address */
+	struct guest guest;
+	char peer[ADDRESS_TEXT];  /* the client's address */
+	char proxy[ADDRESS_TEXT]; /* whose PROXY header named it, or "" */
+	struct proxy_header *proxied; /* the header is still to come */
 };
 
+/* arrival.c */
+void session_greet(struct session *s);
+
 /* session.c */
+void session_on_io(evutil_socket_t fd, short what, void *arg);
+void session_on_timer(evutil_socket_t fd, short what, void *arg);
 void session_enter(struct session *s, enum smtp_state state);
 /* Something is to be written, or the session is to be freed. */
 void session_touch(struct session *s);

@@ -16,6 +16,27 @@
 #include "session/session_private.h"
 #include "smtp/received.h"
 
+static struct crowd_name
+person_name(const struct session *s)
+{
+	struct crowd_name n;
+
+	crowd_name(&n, s->worker->shared->key, 'p', s->user, strlen(s->user));
+	return n;
+}
+
+bool
+transaction_is_one_too_many(const struct session *s)
+{
+	int64_t max = s->worker->config->max_transactions;
+	struct crowd_name person;
+
+	if (max == PORTERO_UNLIMITED)
+		return false;
+	person = person_name(s);
+	return crowd_here(&s->worker->shared->crowd, &person) >= max;
+}
+
 struct transaction *
 transaction_new(struct session *s)
 {
@@ -35,6 +56,10 @@ transaction_new(struct session *s)
 	tx->reserved_bytes = INT64_MAX;
 	id_random(tx->txid, sizeof tx->txid);
 	worker_count(s->worker, COUNTER_TRANSACTIONS, 1);
+	tx->person = person_name(s);
+	if (s->worker->sheet != NULL)
+		crowd_enter(s->worker->sheet, &tx->person,
+		    tx->started_ms / 1000);
 	s->tx = tx;
 	return tx;
 }
@@ -44,6 +69,8 @@ transaction_free(struct transaction *tx)
 {
 	relay_close(&tx->relay);
 	worker_uncount(tx->worker, COUNTER_TRANSACTIONS);
+	if (tx->worker->sheet != NULL)
+		crowd_leave(tx->worker->sheet, &tx->person);
 	for (size_t i = 0; i < tx->naccepted; i++)
 		free(tx->recipients[i]);
 	free(tx->recipients);

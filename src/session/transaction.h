@@ -43,7 +43,8 @@ struct transaction {
 	char sid[ID_SESSION_LEN + 1];
 	unsigned number;
 	char *user;              /* copies: the session may go first */
-	char peer[46];
+	char peer[ADDRESS_TEXT];
+	struct crowd_name person;
 	char *identity;          /* blob; once the session has gone, and then only */
 	size_t identity_len;     /* if a policy wants to hear of the outcome */
 	const char *listener;    /* borrowed from the configuration */
@@ -76,6 +77,8 @@ struct transaction {
 	bool refused_for_size;
 };
 
+/* Is the person sending as many messages already as one may at a time? */
+bool transaction_is_one_too_many(const struct session *s);
 struct transaction *transaction_new(struct session *s);
 /* The session lets go of it: before the dot it is undone (upstream closed or
  * reset, take given back), after it it lives on by itself. *tx becomes NULL. */

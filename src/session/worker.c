@@ -452,6 +452,11 @@ worker_prepare(struct worker_loop *loop, const struct role_args *args)
 	w->shared = shared_map(ROLE_FD_SHARED, &err);
 	if (w->shared == NULL || board_map(&w->board, ROLE_FD_BOARD, &err) == -1)
 		fail("shared memory", &err);
+	w->sheet = crowd_claim(&w->shared->crowd, args->incarnation);
+	if (w->sheet == NULL)
+		log_say(LOG_LEVEL_ERROR, "start",
+		    "no room to count clients: limits on connections and "
+		    "parallel messages do not hold in this worker");
 	w->tls = tls_server_new(w->config, &err);
 	if (w->tls == NULL)
 		fail("certificates", &err);

@@ -52,6 +52,9 @@ struct session_worker {
 	struct session_list sessions; /* all living */
 	struct session_list dirty;    /* to be flushed or freed this turn */
 	size_t nsessions, peak_sessions;
+	struct crowd_sheet *sheet; /* of clients and persons; NULL: not counted */
+	uint64_t nuntold;          /* turned away since the log's last line */
+	int64_t told_ms;           /* when that was written */
 	struct transaction_list detached; /* their clients have gone */
 	char buffer[WORKER_BUFFER]; /* what was read this moment */
 };

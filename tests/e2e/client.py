@@ -62,13 +62,18 @@ def insecure_context(**settings):
 
 class Client:
     def __init__(self, port, tls=None, server_name="smtp.example.test",
-                 host="127.0.0.1", timeout=20, greet=True):
-        """tls: a context for implicit TLS, None for plain text."""
+                 host="127.0.0.1", timeout=20, greet=True, source=None,
+                 first=b""):
+        """tls: a context for implicit TLS, None for plain text. source: the
+        address to come from. first: bytes to send before anything else."""
         self.server_name = server_name
-        self.socket = socket.create_connection((host, port), timeout)
+        self.socket = socket.create_connection(
+            (host, port), timeout, source and (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.replies = []
+        if first:
+            self.send(first)
         if tls is not None:
             self.start_tls(tls)
         self.greeting = self.reply() if greet else None

@@ -482,6 +482,7 @@ def default_options(folder, sink):
         "auth_workers": 2,
         "policy_workers": 2,
         "stop_timeout": "5s",
+        "max_transactions": "unlimited",
         "tls": [Section(certificate=[certs.certificate("smtp"),
                                      certs.certificate("smtp-rsa")],
                         key=[certs.key("smtp"), certs.key("smtp-rsa")])],

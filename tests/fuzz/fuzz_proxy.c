@@ -46,7 +46,7 @@ static void
 assert_says_the_same(const struct proxy_header *p)
 {
 	struct proxy_header again = { 0 };
-	struct address a, b;
+	struct ip_address a, b;
 	char text[ADDRESS_TEXT], line[PROXY_V1_MAX + 1];
 	bool is_v4;
 	size_t used;

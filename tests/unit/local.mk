@@ -17,6 +17,7 @@ unit_tests = \
 	tests/unit/test_config_read \
 	tests/unit/test_config_value \
 	tests/unit/test_control_wire \
+	tests/unit/test_crowd \
 	tests/unit/test_dots \
 	tests/unit/test_dots_sse2 \
 	tests/unit/test_dots_word \

@@ -73,6 +73,11 @@ test_a_short_configuration_gets_safe_defaults(void **state)
 	assert_int_equal(c->tls[0].profile, CONFIG_PROFILE_INTERMEDIATE);
 	assert_int_equal(c->listens[0].max_size, 50 << 20);
 	assert_string_equal(c->listens[0].address[0], "*");
+	assert_false(c->listens[0].proxy);
+	assert_int_equal(c->host.connections, 50);
+	assert_int_equal(c->network.rate, 240);
+	assert_int_equal(c->exempt.n, 2);
+	assert_int_equal(c->max_transactions, 20);
 	assert_string_equal(c->upstream.host, "mail.example.org");
 	assert_int_equal(c->upstream.port, 25);
 	assert_int_equal(c->upstream.tls, CONFIG_UPSTREAM_STARTTLS);
@@ -92,7 +97,9 @@ test_values_set_in_the_file_arrive(void **state)
 	    "tls \"second\" { certificate = {/e.crt, /r.crt} profile = modern\n"
 	    " key = {/e.key}\n key += {/r.key} }\n"
 	    "listen \"b\" { address = {\"192.0.2.1\", \"[::1]\"} port = 587\n"
-	    " tls = starttls max_size = 10K backlog = 7 }\n");
+	    " tls = starttls max_size = 10K backlog = 7\n"
+	    " proxy = required proxy_from = {\"192.0.2.0/24\", \"::1\"} }\n"
+	    "max_host_rate = unlimited max_network_connections = 7\n");
 
 	(void)state;
 	assert_int_equal(c->session_workers, 3);
@@ -115,6 +122,10 @@ test_values_set_in_the_file_arrive(void **state)
 	assert_int_equal(c->listens[1].tls, CONFIG_TLS_STARTTLS);
 	assert_int_equal(c->listens[1].max_size, 10240);
 	assert_int_equal(c->listens[1].backlog, 7);
+	assert_true(c->listens[1].proxy);
+	assert_int_equal(c->listens[1].proxy_from.n, 2);
+	assert_int_equal(c->host.rate, PORTERO_UNLIMITED);
+	assert_int_equal(c->network.connections, 7);
 	config_free(&c);
 }
 

@@ -17,12 +17,12 @@
 
 #include "base/network.h"
 
-static struct address
+static struct ip_address
 address(const char *text)
 {
 	struct sockaddr_in in4 = { .sin_family = AF_INET };
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
-	struct address a;
+	struct ip_address a;
 
 	if (inet_pton(AF_INET, text, &in4.sin_addr) == 1) {
 		address_of(&a, (struct sockaddr *)&in4);
@@ -45,7 +45,7 @@ test_an_address_reads_the_same_however_it_came(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-		struct address a = address(table[i][0]);
+		struct ip_address a = address(table[i][0]);
 		char text[ADDRESS_TEXT];
 
 		address_text(&a, text);
@@ -58,7 +58,7 @@ test_other_families_are_nobody(void **state)
 {
 	struct sockaddr sa = { .sa_family = AF_UNIX };
 	char text[ADDRESS_TEXT];
-	struct address a;
+	struct ip_address a;
 
 	(void)state;
 	address_of(&a, &sa);
@@ -91,7 +91,7 @@ test_networks_have_their_addresses(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-		struct address a = address(table[i].address);
+		struct ip_address a = address(table[i].address);
 		struct network n;
 
 		assert_int_equal(network_parse(table[i].network, &n), 0);
@@ -125,7 +125,7 @@ test_hosts_and_sites(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-		struct address a = address(table[i][0]);
+		struct ip_address a = address(table[i][0]);
 		char text[NETWORK_TEXT];
 		struct network n;
 
