@@ -175,6 +175,9 @@ store_apply(void *ctx, struct portero_op *ops, size_t n)
 			break;
 		case PORTERO_OP_RESET:
 			store.nrows = 0;
+			break;
+		default: /* what the chain does not ask for */
+			op->result = PORTERO_OP_NONE;
 		}
 	}
 	return 0;

@@ -89,7 +89,7 @@ assert_good(const struct sample *s, size_t piece)
 	enum proxy_result result = PROXY_MORE;
 	char text[ADDRESS_TEXT], data[256];
 	size_t len = s->header.len + 4, at = 0, used;
-	struct address a;
+	struct ip_address a;
 
 	memcpy(data, s->header.ptr, s->header.len);
 	memcpy(data + s->header.len, "EHLO", 4);
