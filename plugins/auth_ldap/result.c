@@ -55,6 +55,26 @@ cause_of_policy(int policy)
 	}
 }
 
+/* 389 Directory Server and FreeIPA are "unwilling to perform" a bind, and tell
+ * in their text when that is because of the person. */
+static const char *
+cause_of_unwillingness(const char *text)
+{
+	/* clang-format off */
+	static const struct { const char *words, *cause; } table[] = {
+		{ "Account inactivated",                     "disabled" },
+		{ "Too many failed logins",                  "locked" },
+		{ "Entry permanently locked",                "locked" },
+		{ "Account (Kerberos principal) is expired", "account_expired" },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+		if (strstr(text, table[i].words) != NULL)
+			return table[i].cause;
+	return NULL;
+}
+
 static struct result
 deny(const struct answer *a, const char *otherwise)
 {
@@ -119,9 +139,9 @@ result_of_bind(const struct answer *a)
 		return (struct result){ PORTERO_UNKNOWN, no_user };
 	case LDAP_CONSTRAINT_VIOLATION: /* 389 DS: too many tries */
 		return deny(a, "locked");
-	case LDAP_UNWILLING_TO_PERFORM: /* 389 DS, FreeIPA */
-		if (strstr(a->text, "inactivated") != NULL)
-			return deny(a, "disabled");
+	case LDAP_UNWILLING_TO_PERFORM:
+		if (cause_of_unwillingness(a->text) != NULL)
+			return deny(a, cause_of_unwillingness(a->text));
 		return later(a);
 	default:
 		return later(a);
