@@ -32,7 +32,7 @@ struct auth_ldap {
 /* One login. */
 struct login {
 	struct auth_ldap *a;
-	struct portero_identity *identity;
+	struct portero_identity *identity; /* NULL: only the DN is wanted */
 	char name[NAME_SIZE];
 	char dn[FILTER_SIZE];
 	struct connection *person; /* bound as the person; borrowed */
@@ -116,8 +116,9 @@ take_entry(struct login *l, LDAP *ld, LDAPMessage *entry)
 		r = go_on;
 	}
 	ldap_memfree(dn);
-	if (r.verdict == PORTERO_NEXT &&
-	    !entry_identity(l->a->host, ld, entry, &s->attributes,
+	if (l->identity == NULL || r.verdict != PORTERO_NEXT)
+		return r;
+	if (!entry_identity(l->a->host, ld, entry, &s->attributes,
 		s->addresses_complete, l->identity))
 		return (struct result){ PORTERO_DEFER, "no_id" };
 	look_at_groups(l, ld, entry);
@@ -148,7 +149,7 @@ take_only_entry(struct login *l, LDAP *ld, LDAPMessage *result,
 static struct result
 read_entry(struct login *l, const char *base, int scope, const char *filter)
 {
-	char *attributes[MAX_ATTRIBUTES];
+	char *attributes[MAX_ATTRIBUTES] = { (char[]){ LDAP_NO_ATTRS } };
 	const struct query q = { .base = base,
 		.scope = scope,
 		.filter = filter,
@@ -159,7 +160,8 @@ read_entry(struct login *l, const char *base, int scope, const char *filter)
 	struct result r;
 	LDAP *ld;
 
-	entry_attribute_list(&l->a->settings->attributes, attributes);
+	if (l->identity != NULL)
+		entry_attribute_list(&l->a->settings->attributes, attributes);
 	ask(l, &q, &ld, &message, &answer);
 	if (ld == NULL)
 		r = fail(l->a, &answer, "search");
@@ -396,7 +398,7 @@ static enum portero_verdict
 matches(struct login *l, const char *template,
     const struct name_value *values, size_t n)
 {
-	char none[] = LDAP_NO_ATTRS, filter[FILTER_SIZE];
+	char none[] = LDAP_NO_ATTRS, filter[2 * FILTER_SIZE];
 	char *attributes[] = { none, NULL };
 	const struct query q = { .base = l->a->settings->owns_base,
 		.scope = LDAP_SCOPE_SUBTREE,
@@ -422,6 +424,23 @@ matches(struct login *l, const char *template,
 	return v;
 }
 
+/* l->dn of the person, who may have moved since they logged in. */
+static enum portero_verdict
+find_dn(struct login *l, const char *id)
+{
+	const struct settings *s = l->a->settings;
+	const struct name_value value = { 'i', { id, strlen(id) } };
+	char template[256], filter[FILTER_SIZE];
+	struct result r;
+
+	snprintf(template, sizeof template, "(%s=%%i)", s->attributes.id);
+	if (!name_expand(template, &value, 1, filter_escape, filter,
+		sizeof filter))
+		return PORTERO_DEFER;
+	r = read_entry(l, s->base, s->scope, filter);
+	return r.verdict == PORTERO_UNKNOWN ? PORTERO_DENY : r.verdict;
+}
+
 static enum portero_verdict
 auth_ldap_owns(void *ctx, const struct portero_identity *identity,
     struct portero_str address)
@@ -429,18 +448,25 @@ auth_ldap_owns(void *ctx, const struct portero_identity *identity,
 	struct auth_ldap *a = ctx;
 	const struct settings *s = a->settings;
 	const struct name_rules as_it_is = { .lower = false };
-	struct name_value values[NAME_VALUES + 1];
-	enum portero_verdict v = PORTERO_DENY;
+	struct name_value values[NAME_VALUES + 2];
+	enum portero_verdict v = PORTERO_NEXT;
 	struct login l = { .a = a };
 
 	if (!name_normalize(&as_it_is, address, l.name))
 		return PORTERO_DENY;
+	if (s->owns_by_dn)
+		v = find_dn(&l, identity->id);
+	if (v != PORTERO_NEXT)
+		return v;
 	name_values(l.name, values);
 	values[0].letter = 'a';
 	values[NAME_VALUES] = (struct name_value){ 'i',
 		{ identity->id, strlen(identity->id) } };
+	values[NAME_VALUES + 1] =
+	    (struct name_value){ 'D', { l.dn, strlen(l.dn) } };
+	v = PORTERO_DENY;
 	for (size_t i = 0; i < s->nowns_filters && v == PORTERO_DENY; i++)
-		v = matches(&l, s->owns_filters[i], values, NAME_VALUES + 1);
+		v = matches(&l, s->owns_filters[i], values, NAME_VALUES + 2);
 	return v;
 }
 

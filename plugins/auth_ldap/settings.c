@@ -114,8 +114,9 @@ const struct portero_option settings_options[] = {
 	{ "owns_filter", PORTERO_OPT_LIST,
 	  .help = "When an address is not in the person's entry: it is theirs "
 	    "if an entry matches one of these filters. %a is the address, %n "
-	    "and %d its parts, %i the person's id. E.g. "
-	    "(&(mail=%a)(sendAs=%i))." },
+	    "and %d its parts, %i the person's id, %D the DN of the entry "
+	    "below base that has this id (one search more). E.g. "
+	    "(&(mail=%a)(member=%D))." },
 	{ "owns_base", PORTERO_OPT_STRING,
 	  .help = "DN below which owns_filter is looked for. Without: base." },
 	{ "connect_timeout", PORTERO_OPT_DURATION, "2s",
@@ -342,6 +343,12 @@ read_owns(struct reader *r)
 	s->owns_base = string(r, "owns_base");
 	if (s->owns_base == NULL)
 		s->owns_base = keep(r, s->base);
+	for (size_t i = 0; i < s->nowns_filters; i++)
+		s->owns_by_dn = s->owns_by_dn ||
+		    (s->owns_filters[i] != NULL &&
+			strstr(s->owns_filters[i], "%D") != NULL);
+	if (s->owns_by_dn && s->base == NULL)
+		fail(r, "owns_filter: %%D needs base");
 	if (s->nowns_filters > 0 && s->owns_base == NULL)
 		fail(r, "owns_filter needs owns_base or base");
 	add_own_filter(r);
@@ -459,7 +466,7 @@ check(struct reader *r)
 		check_has_name(r, "filter", s->filter);
 	check_filter(r, "group_filter", s->group_filter, "undD");
 	for (size_t i = 0; i < s->nowns_filters; i++)
-		check_filter(r, "owns_filter", s->owns_filters[i], "andi");
+		check_filter(r, "owns_filter", s->owns_filters[i], "andiD");
 	for (size_t i = 0; i < s->ndn_templates; i++)
 		check_dn_template(r, s->dn_templates[i]);
 }

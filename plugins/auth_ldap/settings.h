@@ -41,8 +41,9 @@ struct settings {
 	struct group_class classes[MAX_CLASSES];
 	size_t nclasses;
 	char *owns_base;
-	char *owns_filters[MAX_OWNS_FILTERS + 1]; /* with %a %n %d %i */
+	char *owns_filters[MAX_OWNS_FILTERS + 1]; /* with %a %n %d %i %D */
 	size_t nowns_filters;
+	bool owns_by_dn; /* one of them has %D */
 	bool addresses_complete; /* nobody needs to ask for others */
 };
 

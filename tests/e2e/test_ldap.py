@@ -132,7 +132,7 @@ def test_dn_templates_are_tried_in_their_order(slapd, with_ldap):
         binds("ana@people", "s3cret", 235, "ok", 1)
         # who is there and locked is not looked for elsewhere, and what could
         # not be asked is no reason to say "wrong"
-        for answer, status, cause in (((53, b"inactivated"), 535, "disabled"),
+        for answer, status, cause in (((53, b"Account inactivated"), 535, "disabled"),
                                       ((51, b"no"), 454, "ldap_busy")):
             d.on = {BIND: answer}
             binds("ana", "s3cret", status, cause, 1 if status == 535 else 2)
@@ -177,13 +177,15 @@ def test_addresses_that_one_may_use(slapd, with_ldap):
     slapd.change(f"dn: uid=eva,{PEOPLE}\nchangetype: modify\n"
                  f"replace: employeeType\nemployeeType: ana\n")
     portero = with_ldap(
-        {"owns_filter": ["(&(mail=%a)(employeeType=%i))"]},
+        {"owns_filter": ["(&(mail=%a)(employeeType=%i))",
+                         "(&(cn=%n)(member=%D))"], "owns_base": SUFFIX},
         policy=[Section("owned", plugin="owned_policy")])
     with portero.login("ana") as client:
-        for sender in ("ana@example.org", "A@Example.org", "eva@example.org"):
+        for sender in ("ana@example.org", "A@Example.org", "eva@example.org",
+                       "mailers@example.org"):
             client.expect(250, f"MAIL FROM:<{sender}>")
             client.expect(250, "RSET")
-        for sender in ("luis@example.org", "*", "*@example.org",
+        for sender in ("luis@example.org", "*", "*@example.org", "bulk@example.org",
                        "x)(mail=*@example.org"):
             assert client.mail(sender).code // 100 == 5, sender
         assert "Not yours" in str(client.mail("luis@example.org"))
@@ -433,6 +435,8 @@ def test_slapd_paused_stopped_and_started_again(with_ldap):
     ({"filter": "(uid=*)"}, "neither %u nor %n"),
     ({"dn_template": [f"uid=%u,{PEOPLE}", "%u"]}, "is not a DN"),
     ({"dn_template": ["cn=x,dc=%d"]}, "neither %u nor %n"),
+    ({"owns_filter": ["(member=%D)"], "owns_base": SUFFIX, "base": None,
+      "dn_template": [f"uid=%u,{PEOPLE}"]}, "%D needs base"),
     ({"base": "people"}, "is not a DN"),
     ({"uri": ["http://localhost"]}, "ldaps://host"),
     ({"bind_password_file": None}, "both or none"),
