@@ -11,11 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "config/check.h"
 #include "config/options.h"
 #include "config/section.h"
+#include "ipc/question.h"
 #include "ipc/role.h"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -384,45 +386,109 @@ is_local(const char *host)
 	       strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
 }
 
+static bool
+has_host(const struct config_upstream *u, const struct config_host *host)
+{
+	for (size_t i = 0; i < u->nhosts; i++)
+		if (u->hosts[i].port == host->port &&
+		    strcasecmp(u->hosts[i].name, host->name) == 0)
+			return true;
+	return false;
+}
+
 static void
 check_hosts(struct config_upstream *u, const struct portero_conf *s,
     struct config_messages *m)
 {
 	size_t n = config_list_length(s, "hosts");
-	const char *first = config_list_item(s, "hosts", 0);
-	const char *why;
+	struct config_host host;
+	const char *text, *why;
 
-	if (n == 0) {
-		if (section_slot(s, "hosts")->is_set)
-			config_error(
-			    m, at_option(s, "hosts"), "hosts is empty");
-		return;
-	}
-	if (n > 1)
-		config_error(m, at_option(s, "hosts"),
-		    "hosts has %zu entries; "
-		    "only one is possible for now (a name with several "
-		    "addresses is fine)",
-		    n);
-	why = split_host(first, &u->host, &u->port);
-	if (why != NULL)
+	if (n == 0 && section_slot(s, "hosts")->is_set)
+		config_error(m, at_option(s, "hosts"), "hosts is empty");
+	u->hosts = xcalloc(n, sizeof *u->hosts);
+	for (size_t i = 0; i < n; i++) {
+		text = config_list_item(s, "hosts", i);
+		host = (struct config_host){ .name = NULL };
+		why = split_host(text, &host.name, &host.port);
+		if (why == NULL && has_host(u, &host))
+			why = "stands there twice";
+		if (why == NULL) {
+			u->hosts[u->nhosts++] = host;
+			continue;
+		}
 		config_error(m, at_option(s, "hosts"), "hosts = \"%.100s\" %s",
-		    first, why);
+		    text, why);
+		free(host.name);
+	}
+}
+
+static bool
+in_list(char **list, const char *item)
+{
+	for (; *list != NULL; list++)
+		if (strcmp(*list, item) == 0)
+			return true;
+	return false;
+}
+
+/* Do both serve the same people, at least some? */
+static bool
+classes_meet(const struct config_upstream *a, const struct config_upstream *b)
+{
+	for (char **class = a->classes; *class != NULL; class++)
+		if (in_list(b->classes, *class))
+			return true;
+	return a->classes[0] == NULL && b->classes[0] == NULL;
 }
 
 static void
-check_upstream(struct config *c, struct config_messages *m)
+check_priority(const struct config *c, size_t i, const struct portero_conf *s,
+    struct config_messages *m)
 {
-	struct config_upstream *u = &c->upstream;
-	const struct portero_conf *s = config_section(c->root, "upstream", 0);
+	const struct config_upstream *u = &c->upstreams[i], *other;
 
-	if (s == NULL)
+	for (other = c->upstreams; other < u; other++) {
+		if (other->priority != u->priority || !classes_meet(other, u))
+			continue;
+		config_error(m, at_option(s, "priority"),
+		    "upstream \"%s\" has the priority of upstream \"%s\" for "
+		    "the same people: give it another, or put all hosts into "
+		    "one section",
+		    u->title, other->title);
 		return;
+	}
+}
+
+static void
+check_classes(const struct config_upstream *u, const struct portero_conf *s,
+    struct config_messages *m)
+{
+	if (u->classes[0] == NULL && section_slot(s, "classes")->is_set)
+		config_error(m, at_option(s, "classes"), "classes is empty");
+	for (char **class = u->classes; *class != NULL; class++)
+		if (**class == '\0' || strlen(*class) > PERSON_CLASS_MAX)
+			config_error(m, at_option(s, "classes"),
+			    "classes = \"%.100s\" is not the name of a class",
+			    *class);
+}
+
+static void
+check_upstream(struct config *c, size_t i, struct config_messages *m)
+{
+	struct config_upstream *u = &c->upstreams[i];
+	const struct portero_conf *s = config_section(c->root, "upstream", i);
+
+	if (*u->title != '\0')
+		check_title("upstream", u->title, u->at, m);
 	check_hosts(u, s, m);
-	if (u->host != NULL && u->tls == CONFIG_UPSTREAM_NONE &&
-	    !is_local(u->host))
-		config_warning(m, at_option(s, "tls"),
-		    "mail goes to %s in the clear", u->host);
+	check_classes(u, s, m);
+	check_priority(c, i, s, m);
+	for (size_t k = 0; k < u->nhosts; k++)
+		if (u->tls == CONFIG_UPSTREAM_NONE &&
+		    !is_local(u->hosts[k].name))
+			config_warning(m, at_option(s, "tls"),
+			    "mail goes to %s in the clear", u->hosts[k].name);
 	if (u->tls != CONFIG_UPSTREAM_NONE && !u->verify)
 		config_warning(m, at_option(s, "verify"),
 		    "the upstream's certificate is not verified: anybody on "
@@ -431,6 +497,31 @@ check_upstream(struct config *c, struct config_messages *m)
 		config_warning(m, at_option(c->root, "drain_timeout"),
 		    "drain_timeout is shorter than upstream.dot_timeout: a "
 		    "reload may cut messages whose answer is awaited");
+}
+
+static void
+check_upstreams(struct config *c, struct config_messages *m)
+{
+	bool others = c->nupstreams == 0; /* which was told */
+
+	for (size_t i = 0; i < c->nupstreams; i++) {
+		struct config_upstream *u = &c->upstreams[i];
+
+		check_upstream(c, i, m);
+		u->first = c->nhosts;
+		c->nhosts += u->nhosts;
+		if (u->dot_timeout_ms > c->dot_timeout_ms)
+			c->dot_timeout_ms = u->dot_timeout_ms;
+		others = others || u->classes[0] == NULL;
+	}
+	if (!others)
+		config_error(m, c->upstreams[0].at,
+		    "all sections upstream have classes: mail of everybody "
+		    "else has nowhere to go");
+	if (c->nhosts > MAX_UPSTREAM_HOSTS)
+		config_error(m, c->upstreams[c->nupstreams - 1].at,
+		    "more than %d hosts in the sections upstream",
+		    MAX_UPSTREAM_HOSTS);
 }
 
 void
@@ -443,7 +534,7 @@ check_config(struct config *c, struct config_messages *m)
 	check_tls(c, m);
 	check_listens(c, m);
 	check_modules(c, m);
-	check_upstream(c, m);
+	check_upstreams(c, m);
 }
 
 /* ---- reload ------------------------------------------------------------ */

@@ -88,19 +88,29 @@ struct config_module {
 	size_t nfiles;
 };
 
-struct config_upstream {
-	struct config_position at;
-	char *host; /* name or address literal without brackets */
+struct config_host {
+	char *name; /* or an address literal without brackets */
 	int port;
+};
+
+/* A group of hosts that share what arrives. */
+struct config_upstream {
+	char *title; /* "" for `upstream { }` */
+	struct config_position at;
+	struct config_host *hosts;
+	size_t nhosts;
+	size_t first; /* index of hosts[0] among the hosts of all groups */
+	char **classes; /* NULL-terminated; empty: everybody without a group of his class */
+	int priority;   /* of the groups of a class the lowest comes first */
 	enum config_upstream_tls tls;
 	bool verify;
 	char *ca_file; /* NULL: the system's */
-	char *tls_name; /* name to verify; NULL: host */
+	char *tls_name; /* name to verify; NULL: the host's */
 	int64_t connect_timeout_ms; /* connect, greeting, TLS, EHLO of one address: default 5 s */
 	int64_t reply_timeout_ms;   /* MAIL, RCPT, DATA: 60 s */
 	int64_t dot_timeout_ms;     /* after the final dot: 600 s */
 	int64_t resolve_every_s;    /* 60 */
-	int idle_connections;       /* kept for reuse in each session worker: 32 */
+	int idle_connections;       /* to each host, kept for reuse in each session worker */
 };
 
 struct config {
@@ -132,7 +142,10 @@ struct config {
 	size_t nlistens;
 	struct config_module *modules; /* in the order of the file */
 	size_t nmodules;
-	struct config_upstream upstream;
+	struct config_upstream *upstreams; /* in the order of the file */
+	size_t nupstreams;
+	size_t nhosts;          /* of all upstreams */
+	int64_t dot_timeout_ms; /* the longest of all upstreams */
 	/* Private: the bound values all fields above come from, and the names
 	 * of the files that positions point to. */
 	struct portero_conf *root;

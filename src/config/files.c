@@ -151,14 +151,14 @@ check_pair(const struct config *c, const struct config_tls *tls, size_t i,
 static void
 check_authorities(const struct config *c, struct config_messages *m)
 {
-	const struct portero_conf *s = config_section(c->root, "upstream", 0);
-	X509 *x;
+	const struct portero_conf *s;
 
-	if (c->upstream.ca_file == NULL)
-		return;
-	x = read_certificate(
-	    c->upstream.ca_file, section_slot(s, "ca_file")->at, m);
-	X509_free(x);
+	for (size_t i = 0; i < c->nupstreams; i++) {
+		s = config_section(c->root, "upstream", i);
+		if (c->upstreams[i].ca_file != NULL)
+			X509_free(read_certificate(c->upstreams[i].ca_file,
+			    section_slot(s, "ca_file")->at, m));
+	}
 }
 
 /* ---- files of modules -------------------------------------------------- */

@@ -72,7 +72,10 @@ take_listen(struct config_listen *l, const struct portero_conf *s)
 static void
 take_upstream(struct config_upstream *u, const struct portero_conf *s)
 {
+	u->title = xstrdup(s->title);
 	u->at = s->at;
+	u->classes = take_list(s, "classes");
+	u->priority = (int)config_get_int(s, "priority");
 	u->tls = (enum config_upstream_tls)(
 	    config_get_int(s, "tls") + CONFIG_UPSTREAM_NONE);
 	u->verify = config_get_int(s, "verify") != 0;
@@ -111,9 +114,11 @@ take_sections(struct config *c)
 	for (size_t i = 0; i < c->nlistens; i++)
 		take_listen(
 		    &c->listens[i], config_section(c->root, "listen", i));
-	if (config_section_count(c->root, "upstream") > 0)
+	c->nupstreams = config_section_count(c->root, "upstream");
+	c->upstreams = xcalloc(c->nupstreams, sizeof *c->upstreams);
+	for (size_t i = 0; i < c->nupstreams; i++)
 		take_upstream(
-		    &c->upstream, config_section(c->root, "upstream", 0));
+		    &c->upstreams[i], config_section(c->root, "upstream", i));
 	take_log(c);
 }
 
@@ -262,9 +267,23 @@ free_sections(struct config *c)
 	free(c->tls);
 	free(c->listens);
 	modules_free(c);
-	free(c->upstream.host);
-	free(c->upstream.ca_file);
-	free(c->upstream.tls_name);
+}
+
+static void
+free_upstreams(struct config *c)
+{
+	for (size_t i = 0; i < c->nupstreams; i++) {
+		struct config_upstream *u = &c->upstreams[i];
+
+		for (size_t k = 0; k < u->nhosts; k++)
+			free(u->hosts[k].name);
+		free(u->hosts);
+		free(u->title);
+		free_list(&u->classes);
+		free(u->ca_file);
+		free(u->tls_name);
+	}
+	free(c->upstreams);
 }
 
 void
@@ -276,6 +295,7 @@ config_free(struct config **c_r)
 		return;
 	free_sections(c);
 	network_list_free(&c->exempt);
+	free_upstreams(c);
 	free(c->hostname);
 	free(c->plugin_dir);
 	free(c->control_socket);

@@ -113,10 +113,18 @@ static const struct portero_option options_policy[] = {
 
 static const struct portero_option options_upstream[] = {
 	{ "hosts", PORTERO_OPT_LIST, NULL,
-	  .help = "The server that takes the mail: \"name:port\", "
+	  .help = "The servers that take the mail: \"name:port\", "
 	    "\"192.0.2.1:25\" or \"[2001:db8::1]:25\"; port 25 if none is "
-	    "given. Exactly one for now; all its addresses are used.",
+	    "given. A message goes to the one with the fewest in transit.",
 	  .required = true },
+	{ "priority", PORTERO_OPT_INT, "1",
+	  .help = "Which section is tried first, as the preference of an MX "
+	    "record: the next higher number takes over while no host of the "
+	    "lower ones can be used.",
+	  .min = 1, .max = 100 },
+	{ "classes", PORTERO_OPT_LIST, NULL,
+	  .help = "The classes of people whose mail goes here, and nowhere "
+	    "else. Sections without classes serve all others." },
 	{ "tls", PORTERO_OPT_ENUM, "starttls",
 	  .help = "How the way to the upstream is protected. There is no "
 	    "falling back from starttls to none.",
@@ -129,7 +137,7 @@ static const struct portero_option options_upstream[] = {
 	    "of the system's." },
 	{ "tls_name", PORTERO_OPT_STRING, NULL,
 	  .help = "The name to expect in the upstream's certificate, if it is "
-	    "not the name in hosts." },
+	    "not the one in hosts." },
 	{ "connect_timeout", VALUE_MILLISECONDS, "5s",
 	  .help = "Connection, greeting, TLS and EHLO of one address.",
 	  .min = 100, .max = HOUR },
@@ -144,8 +152,8 @@ static const struct portero_option options_upstream[] = {
 	  .help = "How often the name is looked up again.",
 	  .min = 1, .max = 86400 },
 	{ "idle_connections", PORTERO_OPT_INT, "256",
-	  .help = "Idle connections that each session worker keeps for the "
-	    "next message.",
+	  .help = "Idle connections to each host that each session worker "
+	    "keeps for the next message.",
 	  .min = 0, .max = 1024 },
 	LIST_END
 };
@@ -282,7 +290,8 @@ const struct portero_option options_root[] = {
 	    "first refusal counts.",
 	  .section = options_policy },
 	{ "upstream", PORTERO_OPT_SECTION, NULL,
-	  .help = "The server that takes the mail.",
+	  .help = "The servers that take the mail. Several sections divide "
+	    "it by class of person, or stand in for one another by priority.",
 	  .section = options_upstream, .required = true },
 	LIST_END
 };
@@ -298,10 +307,10 @@ options_is_module(const struct portero_option *section)
 enum title_rule
 options_title(const struct portero_option *section)
 {
-	if (section->section == options_tls)
+	if (section->section == options_tls ||
+	    section->section == options_upstream)
 		return TITLE_MAY;
 	if (section->section == options_log ||
-	    section->section == options_upstream ||
 	    (options_is_module(section) && strcmp(section->name, "store") == 0))
 		return TITLE_NONE;
 	return TITLE_MUST;

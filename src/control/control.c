@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include <event2/event.h>
-#include <openssl/ssl.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -294,11 +293,9 @@ prepare(struct control *c, gid_t *group, struct error *err)
 	c->shared = shared_map(ROLE_FD_SHARED, err);
 	if (c->shared == NULL || board_map(&c->board, ROLE_FD_BOARD, err) == -1)
 		return -1;
-	if (config->upstream.tls != CONFIG_UPSTREAM_NONE) {
-		c->tls = relay_tls_new(&config->upstream, err);
-		if (c->tls == NULL)
-			return -1;
-	}
+	c->tls = relay_tls_new(config, err);
+	if (c->tls == NULL)
+		return -1;
 	return start_become(config->user_policy, NULL, &c->sandbox, err);
 }
 
@@ -312,7 +309,9 @@ start(struct control *c, gid_t group)
 		.arg = c };
 	struct upstream_setup upstream = { .config = c->config,
 		.shared = c->shared,
+		.board = &c->board,
 		.row = c->args->row,
+		.generation = c->args->generation,
 		.tls = c->tls,
 		.on_ready = on_upstream_ready,
 		.arg = c };
@@ -344,7 +343,7 @@ finish(struct control *c)
 	upstream_watch_free(&c->watch);
 	event_base_free(c->base);
 	record_scratch_free(&c->scratch);
-	SSL_CTX_free(c->tls);
+	relay_tls_free(&c->tls, c->config);
 	board_unmap(&c->board);
 	config_free(&c->config);
 }

@@ -32,7 +32,7 @@ struct control {
 	struct config *config;
 	struct shared *shared;
 	struct board board;
-	struct ssl_ctx_st *tls; /* for probes; NULL: none */
+	struct ssl_ctx_st **tls; /* for probes; one for each upstream */
 	struct upstream_watch *watch;
 	struct server *server;
 	struct record_scratch *scratch;
@@ -49,6 +49,8 @@ uint64_t control_next_id(struct control *c);
 
 /* The whole answer to `status`. */
 json_t *status_answer(const struct control *c);
+/* Each host of the upstreams. */
+json_t *upstreams_json(const struct control *c);
 
 /* Asks the store; the client is answered now or by limits_on_answers(). */
 void limits_ask(

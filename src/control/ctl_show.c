@@ -186,11 +186,16 @@ show_upstream(const json_t *u, struct buf *out)
 	const json_t *offer = json_object_get(u, "offer");
 
 	buf_appendf(out, "upstream ");
+	if (member(u, "upstream").len > 0) {
+		show_member(out, u, "upstream");
+		buf_append_str(out, STR(" "));
+	}
 	show_member(out, u, "host");
 	buf_appendf(out, " port %" PRId64 ", tls ", number(u, "port"));
 	show_member(out, u, "tls");
 	buf_appendf(out, ": ");
 	show_member(out, u, "state");
+	buf_appendf(out, ", %" PRId64 " in transit", number(u, "transactions"));
 	if (member(u, "error").len > 0) {
 		buf_appendf(out, "\n  error    ");
 		show_member(out, u, "error");
@@ -199,7 +204,17 @@ show_upstream(const json_t *u, struct buf *out)
 	show_line(out, "offers", json_object_get(offer, "extensions"));
 	if (number(offer, "size") > 0)
 		buf_appendf(out, " (%" PRId64 " bytes)", number(offer, "size"));
-	buf_appendf(out, "\n\n");
+	buf_append(out, "\n", 1);
+}
+
+static void
+show_upstreams(const json_t *list, struct buf *out)
+{
+	const json_t *u;
+	size_t i;
+
+	json_array_foreach(list, i, u) show_upstream(u, out);
+	buf_append(out, "\n", 1);
 }
 
 static void
@@ -263,7 +278,7 @@ static void
 show_status(const json_t *a, struct buf *out)
 {
 	show_head(a, out);
-	show_upstream(json_object_get(a, "upstream"), out);
+	show_upstreams(json_object_get(a, "upstreams"), out);
 	show_processes(json_object_get(a, "processes"), out);
 	show_counters(json_object_get(a, "counters"), out);
 }

@@ -117,7 +117,7 @@ processes_json(const struct control *c)
 	return list;
 }
 
-/* ---- the upstream ------------------------------------------------------- */
+/* ---- the upstreams ------------------------------------------------------ */
 
 static json_t *
 offer_json(const struct smtp_offer *offer)
@@ -141,46 +141,50 @@ offer_json(const struct smtp_offer *offer)
 	    "{s:o, s:I}", "extensions", list, "size", (json_int_t)offer->size);
 }
 
-static const char *
-upstream_state(const struct upstream_state *s)
-{
-	if (s->naddresses == 0)
-		return s->error[0] == '\0' ? "resolving" : "unresolved";
-	if (s->probed_at == 0)
-		return "unknown";
-	return s->probe_ok ? "up" : "down";
-}
-
 static json_t *
-upstream_json(const struct control *c)
+host_json(const struct upstream_report *r)
 {
 	static const char *const tls[] = {
 		[CONFIG_UPSTREAM_NONE] = "none",
 		[CONFIG_UPSTREAM_STARTTLS] = "starttls",
 		[CONFIG_UPSTREAM_IMPLICIT] = "implicit",
 	};
-	const struct config_upstream *u = &c->config->upstream;
+	const struct upstream_state *s = &r->known;
 	json_t *addresses = json_array(), *json = json_object();
-	struct upstream_state s = { .naddresses = 0 };
-	uint32_t version;
 	char text[80];
 
-	shared_upstream_read(c->shared, &s, &version);
-	for (uint32_t i = 0; i < s.naddresses; i++) {
+	for (uint32_t i = 0; i < s->naddresses; i++) {
 		upstream_address_print(
-		    &s.address[i], s.address_len[i], text, sizeof text);
+		    &s->address[i], s->address_len[i], text, sizeof text);
 		json_array_append_new(addresses, json_string(text));
 	}
-	json_object_set_new(json, "host", answer_string(str_of(u->host)));
-	json_object_set_new(json, "port", json_integer(u->port));
-	json_object_set_new(json, "tls", json_string(tls[u->tls]));
-	json_object_set_new(json, "state", json_string(upstream_state(&s)));
+	json_object_set_new(
+	    json, "upstream", answer_string(str_of(r->section->title)));
+	json_object_set_new(
+	    json, "priority", json_integer(r->section->priority));
+	json_object_set_new(json, "host", answer_string(str_of(r->host->name)));
+	json_object_set_new(json, "port", json_integer(r->host->port));
+	json_object_set_new(json, "tls", json_string(tls[r->section->tls]));
+	json_object_set_new(json, "state", json_string(r->state));
+	json_object_set_new(
+	    json, "transactions", json_integer((json_int_t)r->active));
 	json_object_set_new(json, "addresses", addresses);
-	json_object_set_new(json, "resolved_at", time_json(s.resolved_at));
-	json_object_set_new(json, "probed_at", time_json(s.probed_at));
-	json_object_set_new(json, "offer", offer_json(&s.offer));
-	json_object_set_new(json, "error", answer_string(str_of(s.error)));
+	json_object_set_new(json, "resolved_at", time_json(s->resolved_at));
+	json_object_set_new(json, "probed_at", time_json(s->probed_at));
+	json_object_set_new(json, "offer", offer_json(&s->offer));
+	json_object_set_new(json, "error", answer_string(str_of(s->error)));
 	return json;
+}
+
+json_t *
+upstreams_json(const struct control *c)
+{
+	json_t *list = json_array();
+	struct upstream_report r;
+
+	for (unsigned i = 0; upstream_report(c->watch, i, &r); i++)
+		json_array_append_new(list, host_json(&r));
+	return list;
 }
 
 /* ---- all of it ---------------------------------------------------------- */
@@ -207,7 +211,7 @@ status_answer(const struct control *c)
 	    json_integer(clock_wall_s() - c->shared->started_at));
 	json_object_set_new(answer, "root", json_boolean(c->root));
 	json_object_set_new(answer, "processes", processes_json(c));
-	json_object_set_new(answer, "upstream", upstream_json(c));
+	json_object_set_new(answer, "upstreams", upstreams_json(c));
 	json_object_set_new(answer, "counters", counters);
 	return answer;
 }

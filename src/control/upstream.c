@@ -2,16 +2,23 @@
  * Copyright 2026 The Portero Authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Addresses once found stay when a later resolution fails. A new process
- * starts without any: those in shared memory may be of another
- * configuration's upstream.
+ * The watch on all hosts, one by one. What a process before this one found
+ * about a host of the same name holds until it is found anew: a reload while
+ * no name server answers changes nothing. Addresses stay when a later
+ * resolution fails.
+ *
+ * A host is down when its probe fails, or when a session worker gave it up,
+ * which all workers see on the board; the next good probe ends both. Who comes
+ * back only to fail again waits longer each time.
  */
 #include "control/upstream.h"
 
+#include <assert.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <event2/event.h>
 
@@ -21,20 +28,36 @@
 #include "control/resolve.h"
 #include "relay/relay.h"
 
-struct upstream_watch {
-	struct upstream_setup setup;
+struct host_watch {
+	struct upstream_watch *watch;          /* borrowed; its owner */
+	const struct config_upstream *section; /* borrowed */
+	const struct config_host *host;        /* borrowed */
+	unsigned index;             /* among the hosts of all sections */
+	struct upstream_slot *slot; /* borrowed from the shared memory */
 	struct resolver *resolver;
 	struct relay_probe *probe;
 	struct event *resolve_timer, *probe_timer;
 	struct event *probe_ended; /* result is in probed, probe may be freed */
-	struct event *ready_timer;
 	struct upstream_state state; /* as published last */
 	unsigned probing;            /* index of the address being probed */
+	int64_t probe_started_ms;
 	struct smtp_offer probed;
 	char resolve_error[128], probe_error[128]; /* "": good */
+	char name[300];                            /* "mx1.example.net:25" */
 	char peer[80];                             /* that is being probed */
 	enum { NOT_LOGGED, LOGGED_UP, LOGGED_DOWN } logged;
+	int64_t hold_s; /* it rests so long after it failed */
+	int64_t failed_ms; /* the last failure that was noticed */
 	bool unresolved;
+	bool settled; /* looked up and probed, once */
+};
+
+struct upstream_watch {
+	struct upstream_setup setup;
+	struct relay_setup relay;
+	struct host_watch *hosts; /* owned, nhosts of them */
+	unsigned nhosts;
+	struct event *ready_timer, *tick;
 	bool ready; /* on_ready was called */
 	bool stopped;
 };
@@ -53,6 +76,13 @@ upstream_address_print(
 		    a->ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
+void
+upstream_host_print(const struct config_host *h, char *to, size_t size)
+{
+	snprintf(to, size, strchr(h->name, ':') == NULL ? "%s:%d" : "[%s]:%d",
+	    h->name, h->port);
+}
+
 static void
 arm(struct event *timer, int64_t ms)
 {
@@ -62,13 +92,15 @@ arm(struct event *timer, int64_t ms)
 }
 
 static void
-publish(struct upstream_watch *w)
+publish(struct host_watch *h)
 {
-	str_copy(w->state.error, sizeof w->state.error,
+	str_copy(h->state.error, sizeof h->state.error,
 	    str_of(
-		*w->resolve_error != '\0' ? w->resolve_error : w->probe_error));
-	shared_upstream_write(w->setup.shared, &w->state);
+		*h->resolve_error != '\0' ? h->resolve_error : h->probe_error));
+	shared_upstream_write(h->slot, &h->state);
 }
+
+/* ---- ready -------------------------------------------------------------- */
 
 static void
 become_ready(struct upstream_watch *w)
@@ -88,119 +120,208 @@ on_ready_timer(int fd, short what, void *arg)
 	become_ready(arg);
 }
 
+/* Its first round has ended. */
+static void
+settle(struct host_watch *h)
+{
+	struct upstream_watch *w = h->watch;
+	unsigned n = 0;
+
+	h->settled = true;
+	while (n < w->nhosts && w->hosts[n].settled)
+		n++;
+	if (n == w->nhosts)
+		become_ready(w);
+}
+
 /* ---- probing ------------------------------------------------------------ */
 
-static void
-log_probe(struct upstream_watch *w)
+static int64_t
+failed_ms(const struct host_watch *h)
 {
-	const struct config_upstream *u = &w->setup.config->upstream;
-	bool down = *w->probe_error != '\0';
+	return board_cell_sum(h->watch->setup.board, h->index).failed_ms;
+}
+
+static bool
+is_up(const struct host_watch *h)
+{
+	return h->state.up_since_ms > failed_ms(h);
+}
+
+static void
+log_probe(struct host_watch *h)
+{
+	bool down = *h->probe_error != '\0';
 	struct log_line l;
 
-	if (w->logged == (down ? LOGGED_DOWN : LOGGED_UP))
+	if (h->logged == (down ? LOGGED_DOWN : LOGGED_UP))
 		return;
-	w->logged = down ? LOGGED_DOWN : LOGGED_UP;
+	h->logged = down ? LOGGED_DOWN : LOGGED_UP;
 	log_begin(&l, down ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "upstream");
 	log_adds(&l, "state", down ? "down" : "up");
-	log_adds(&l, "host", u->host);
-	log_addn(&l, "port", u->port);
-	log_adds(&l, "upstream", w->peer);
+	log_adds(&l, "host", h->host->name);
+	log_addn(&l, "port", h->host->port);
+	log_adds(&l, "upstream", h->peer);
 	if (down)
-		log_adds(&l, "error", w->probe_error);
+		log_adds(&l, "error", h->probe_error);
 	log_end(&l);
 }
 
 static void
 on_probed(void *arg, const struct smtp_offer *offer, const char *error)
 {
-	struct upstream_watch *w = arg;
+	struct host_watch *h = arg;
 
-	snprintf(w->probe_error, sizeof w->probe_error, "%s",
+	snprintf(h->probe_error, sizeof h->probe_error, "%s",
 	    error == NULL    ? ""
 	    : *error == '\0' ? "no reason given"
 			     : error);
 	if (error == NULL)
-		w->probed = *offer;
-	event_active(w->probe_ended, EV_TIMEOUT, 0);
+		h->probed = *offer;
+	event_active(h->probe_ended, EV_TIMEOUT, 0);
 }
 
 static void
-probe_next(struct upstream_watch *w)
+probe_next(struct host_watch *h)
 {
-	const struct upstream_setup *s = &w->setup;
-	struct relay_setup relay = { .base = s->base,
-		.config = &s->config->upstream,
-		.hostname = s->config->hostname,
-		.shared = s->shared,
-		.row = s->row,
-		.tls = s->tls };
+	const struct upstream_state *s = &h->state;
 
-	upstream_address_print(&w->state.address[w->probing],
-	    w->state.address_len[w->probing], w->peer, sizeof w->peer);
-	w->probe = relay_probe_start(&relay, &w->state.address[w->probing],
-	    w->state.address_len[w->probing], on_probed, w);
+	upstream_address_print(&s->address[h->probing],
+	    s->address_len[h->probing], h->peer, sizeof h->peer);
+	h->probe = relay_probe_start(&h->watch->relay, h->index,
+	    &s->address[h->probing], s->address_len[h->probing], on_probed, h);
+}
+
+static void
+probe(struct host_watch *h)
+{
+	if (h->probe != NULL || h->state.naddresses == 0)
+		return;
+	h->probing = 0;
+	h->probe_started_ms = clock_mono_ms();
+	probe_next(h);
 }
 
 static void
 on_probe_timer(int fd, short what, void *arg)
 {
-	struct upstream_watch *w = arg;
-
 	(void)fd;
 	(void)what;
-	if (w->probe != NULL || w->state.naddresses == 0)
-		return;
-	w->probing = 0;
-	probe_next(w);
+	probe(arg);
+}
+
+/* It answers: it has been up all the time, or it is up again from now on. */
+static void
+probe_was_good(struct host_watch *h)
+{
+	h->state.offer = h->probed;
+	if (!is_up(h) && failed_ms(h) < h->probe_started_ms)
+		h->state.up_since_ms = clock_mono_ms();
 }
 
 /* One address answered or not: the first that does ends the round. */
 static void
 on_probe_ended(int fd, short what, void *arg)
 {
+	struct host_watch *h = arg;
+	bool good;
+
+	(void)fd;
+	(void)what;
+	relay_probe_free(&h->probe);
+	good = *h->probe_error == '\0';
+	if (!good && ++h->probing < h->state.naddresses) {
+		probe_next(h);
+		return;
+	}
+	h->state.probed_at = clock_wall_s();
+	if (good)
+		probe_was_good(h);
+	else
+		h->state.up_since_ms = 0;
+	log_probe(h);
+	publish(h);
+	arm(h->probe_timer,
+	    (is_up(h) ? UPSTREAM_PROBE_EVERY_S : UPSTREAM_RETRY_S) * 1000);
+	settle(h);
+}
+
+/* ---- what session workers found ----------------------------------------- */
+
+static void
+log_given_up(const struct host_watch *h)
+{
+	struct log_line l;
+
+	log_begin(&l, LOG_LEVEL_WARNING, "upstream");
+	log_adds(&l, "state", "down");
+	log_adds(&l, "host", h->host->name);
+	log_addn(&l, "port", h->host->port);
+	log_adds(&l, "error", "a session worker gave it up");
+	log_end(&l);
+}
+
+/* A new failure: the longer it was up the sooner it is tried again. */
+static void
+note_failure(struct host_watch *h, int64_t failed)
+{
+	bool was_up = h->state.up_since_ms != 0 &&
+	              h->failed_ms < h->state.up_since_ms;
+	int64_t up_s = (failed - h->state.up_since_ms) / 1000;
+
+	h->failed_ms = failed;
+	if (!was_up)
+		return;
+	if (h->hold_s == 0 || up_s >= UPSTREAM_GOOD_S)
+		h->hold_s = 1;
+	else if (h->hold_s < UPSTREAM_HOLD_MAX_S / 2)
+		h->hold_s *= 2;
+	else
+		h->hold_s = UPSTREAM_HOLD_MAX_S;
+	h->logged = LOGGED_DOWN;
+	log_given_up(h);
+	arm(h->probe_timer, h->hold_s * 1000);
+}
+
+static void
+on_tick(int fd, short what, void *arg)
+{
 	struct upstream_watch *w = arg;
 
 	(void)fd;
 	(void)what;
-	relay_probe_free(&w->probe);
-	if (*w->probe_error != '\0' && ++w->probing < w->state.naddresses) {
-		probe_next(w);
-		return;
+	for (unsigned i = 0; i < w->nhosts; i++) {
+		struct host_watch *h = &w->hosts[i];
+		int64_t failed = failed_ms(h);
+
+		if (failed > h->failed_ms && failed >= h->state.up_since_ms)
+			note_failure(h, failed);
 	}
-	w->state.probed_at = clock_wall_s();
-	w->state.probe_ok = *w->probe_error == '\0';
-	if (w->state.probe_ok)
-		w->state.offer = w->probed;
-	log_probe(w);
-	publish(w);
-	arm(w->probe_timer, UPSTREAM_PROBE_EVERY_S * 1000);
-	become_ready(w);
 }
 
 /* ---- resolving ---------------------------------------------------------- */
 
 static void
-log_resolved(const struct upstream_watch *w)
+log_resolved(const struct host_watch *h)
 {
-	const struct config_upstream *u = &w->setup.config->upstream;
 	char list[UPSTREAM_MAX_ADDRESSES * 80] = "", address[80];
 	struct log_line l;
 	size_t at = 0;
 
-	for (unsigned i = 0; i < w->state.naddresses; i++) {
-		upstream_address_print(&w->state.address[i],
-		    w->state.address_len[i], address, sizeof address);
+	for (unsigned i = 0; i < h->state.naddresses; i++) {
+		upstream_address_print(&h->state.address[i],
+		    h->state.address_len[i], address, sizeof address);
 		at += (size_t)snprintf(list + at, sizeof list - at, "%s%s",
 		    i == 0 ? "" : ",", address);
 	}
 	log_begin(
-	    &l, w->unresolved ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "upstream");
-	log_adds(&l, "state", w->unresolved ? "unresolved" : "resolved");
-	log_adds(&l, "host", u->host);
-	log_addn(&l, "port", u->port);
+	    &l, h->unresolved ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "upstream");
+	log_adds(&l, "state", h->unresolved ? "unresolved" : "resolved");
+	log_adds(&l, "host", h->host->name);
+	log_addn(&l, "port", h->host->port);
 	log_adds(&l, "addresses", list);
-	if (w->unresolved)
-		log_adds(&l, "error", w->resolve_error);
+	if (h->unresolved)
+		log_adds(&l, "error", h->resolve_error);
 	log_end(&l);
 }
 
@@ -231,89 +352,174 @@ take_addresses(struct upstream_state *s, const struct address *a, unsigned n)
 	return changed;
 }
 
-/* A process before this one may have probed the same addresses: what it found
- * holds until the own probe has ended. */
-static void
-inherit_offer(
-    struct upstream_watch *w, const struct address *addresses, unsigned n)
-{
-	struct upstream_state old = { .naddresses = 0 };
-
-	shared_upstream_read(w->setup.shared, &old, NULL);
-	if (take_addresses(&old, addresses, n))
-		return;
-	w->state.offer = old.offer;
-	w->state.probe_ok = old.probe_ok;
-	w->state.probed_at = old.probed_at;
-}
-
 static void
 on_resolved(
     void *arg, const struct address *addresses, unsigned n, const char *error)
 {
-	struct upstream_watch *w = arg;
-	int64_t again_s = w->setup.config->upstream.resolve_every_s;
-	bool was_unresolved = w->unresolved, changed = false;
+	struct host_watch *h = arg;
+	int64_t again_s = h->section->resolve_every_s;
+	bool was_unresolved = h->unresolved, changed = false;
 
-	if (w->stopped)
+	if (h->watch->stopped)
 		return;
-	snprintf(w->resolve_error, sizeof w->resolve_error, "%s",
+	snprintf(h->resolve_error, sizeof h->resolve_error, "%s",
 	    error == NULL ? "" : error);
-	w->unresolved = error != NULL;
+	h->unresolved = error != NULL;
 	if (error == NULL) {
-		if (w->state.resolved_at == 0)
-			inherit_offer(w, addresses, n);
-		changed = take_addresses(&w->state, addresses, n);
-		w->state.resolved_at = clock_wall_s();
+		changed = take_addresses(&h->state, addresses, n);
+		h->state.resolved_at = clock_wall_s();
 	} else if (again_s > UPSTREAM_RETRY_S) {
 		again_s = UPSTREAM_RETRY_S;
 	}
-	if (changed || w->unresolved != was_unresolved)
-		log_resolved(w);
-	publish(w);
-	arm(w->resolve_timer, again_s * 1000);
-	if (changed)
-		on_probe_timer(-1, 0, w);
-	if (w->probe == NULL)
-		become_ready(w);
-	else if (!w->ready)
-		arm(w->ready_timer, UPSTREAM_FIRST_PROBE_MS);
+	if (changed || !h->settled || h->unresolved != was_unresolved)
+		log_resolved(h);
+	publish(h);
+	arm(h->resolve_timer, again_s * 1000);
+	if (changed || !h->settled)
+		probe(h);
+	if (h->probe == NULL)
+		settle(h);
+	else if (!h->watch->ready &&
+		 !evtimer_pending(h->watch->ready_timer, NULL))
+		arm(h->watch->ready_timer, UPSTREAM_FIRST_PROBE_MS);
 }
 
 static void
 on_resolve_timer(int fd, short what, void *arg)
 {
-	struct upstream_watch *w = arg;
-	const struct config_upstream *u = &w->setup.config->upstream;
+	struct host_watch *h = arg;
 
 	(void)fd;
 	(void)what;
-	resolver_ask(w->resolver, u->host, u->port);
+	resolver_ask(h->resolver, h->host->name, h->host->port);
+}
+
+/* ---- for the operator --------------------------------------------------- */
+
+static const char *
+state_word(const struct upstream_report *r, const struct upstream_slot *slot,
+    int64_t failed)
+{
+	const struct upstream_state *s = &r->known;
+
+	if (atomic_load(&slot->drained) != 0)
+		return "drained";
+	if (s->naddresses == 0)
+		return s->error[0] == '\0' ? "resolving" : "unresolved";
+	if (s->probed_at == 0)
+		return "unknown";
+	return s->up_since_ms > failed ? "up" : "down";
+}
+
+bool
+upstream_report(
+    const struct upstream_watch *w, unsigned index, struct upstream_report *to)
+{
+	const struct host_watch *h;
+	struct board_cell_sum sum;
+
+	if (index >= w->nhosts)
+		return false;
+	h = &w->hosts[index];
+	sum = board_cell_sum(w->setup.board, index);
+	*to = (struct upstream_report){ .section = h->section,
+		.host = h->host,
+		.active = sum.active };
+	shared_upstream_read(h->slot, &to->known, NULL);
+	to->state = state_word(to, h->slot, sum.failed_ms);
+	return true;
+}
+
+unsigned
+upstream_drain(struct upstream_watch *w, const char *host, bool drained)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < w->nhosts; i++) {
+		const struct host_watch *h = &w->hosts[i];
+
+		if (strcasecmp(host, h->name) != 0 &&
+		    strcasecmp(host, h->host->name) != 0)
+			continue;
+		atomic_store(&h->slot->drained, drained);
+		n++;
+	}
+	return n;
+}
+
+/* ---- start and end ------------------------------------------------------ */
+
+static void
+claim(struct host_watch *h)
+{
+	const struct upstream_setup *s = &h->watch->setup;
+	char name[UPSTREAM_NAME_MAX];
+
+	upstream_host_print(h->host, h->name, sizeof h->name);
+	snprintf(name, sizeof name, "%s/%s", h->section->title, h->name);
+	h->slot = shared_upstream_claim(s->shared, name, s->generation);
+	assert(h->slot != NULL); /* there are enough for all generations */
+	shared_upstream_read(h->slot, &h->state, NULL);
+	atomic_store(&s->board->hosts[h->index].slot,
+	    (uint32_t)(h->slot - s->shared->upstreams) + 1);
+}
+
+static void
+watch_host(struct upstream_watch *w, const struct config_upstream *u, size_t i)
+{
+	struct host_watch *h = &w->hosts[w->nhosts];
+	struct event_base *base = w->setup.base;
+
+	h->watch = w;
+	h->section = u;
+	h->host = &u->hosts[i];
+	h->index = w->nhosts++;
+	claim(h);
+	h->resolver = resolver_new(base, on_resolved, h);
+	h->resolve_timer = evtimer_new(base, on_resolve_timer, h);
+	h->probe_timer = evtimer_new(base, on_probe_timer, h);
+	h->probe_ended = evtimer_new(base, on_probe_ended, h);
 }
 
 struct upstream_watch *
 upstream_watch_new(const struct upstream_setup *setup)
 {
+	const struct timeval second = { .tv_sec = 1 };
+	const struct config *c = setup->config;
 	struct upstream_watch *w = xcalloc(1, sizeof *w);
 
 	w->setup = *setup;
-	w->resolver = resolver_new(setup->base, on_resolved, w);
-	w->resolve_timer = evtimer_new(setup->base, on_resolve_timer, w);
-	w->probe_timer = evtimer_new(setup->base, on_probe_timer, w);
-	w->probe_ended = evtimer_new(setup->base, on_probe_ended, w);
+	w->relay = (struct relay_setup){ .base = setup->base,
+		.config = c,
+		.shared = setup->shared,
+		.row = setup->row,
+		.board = setup->board,
+		.tls = setup->tls };
+	w->hosts = xcalloc(c->nhosts, sizeof *w->hosts);
 	w->ready_timer = evtimer_new(setup->base, on_ready_timer, w);
-	on_resolve_timer(-1, 0, w);
+	w->tick = event_new(setup->base, -1, EV_PERSIST, on_tick, w);
+	event_add(w->tick, &second);
+	for (size_t i = 0; i < c->nupstreams; i++)
+		for (size_t k = 0; k < c->upstreams[i].nhosts; k++)
+			watch_host(w, &c->upstreams[i], k);
+	for (unsigned i = 0; i < w->nhosts; i++)
+		on_resolve_timer(-1, 0, &w->hosts[i]);
 	return w;
 }
 
 void
 upstream_watch_stop(struct upstream_watch *w)
 {
-	evtimer_del(w->resolve_timer);
-	evtimer_del(w->probe_timer);
-	evtimer_del(w->probe_ended);
+	for (unsigned i = 0; i < w->nhosts; i++) {
+		struct host_watch *h = &w->hosts[i];
+
+		evtimer_del(h->resolve_timer);
+		evtimer_del(h->probe_timer);
+		evtimer_del(h->probe_ended);
+		relay_probe_free(&h->probe);
+	}
 	evtimer_del(w->ready_timer);
-	relay_probe_free(&w->probe);
+	event_del(w->tick);
 	w->stopped = true;
 }
 
@@ -326,10 +532,16 @@ upstream_watch_free(struct upstream_watch **wp)
 		return;
 	*wp = NULL;
 	upstream_watch_stop(w);
-	event_free(w->resolve_timer);
-	event_free(w->probe_timer);
-	event_free(w->probe_ended);
+	for (unsigned i = 0; i < w->nhosts; i++) {
+		struct host_watch *h = &w->hosts[i];
+
+		event_free(h->resolve_timer);
+		event_free(h->probe_timer);
+		event_free(h->probe_ended);
+		resolver_free(&h->resolver);
+	}
 	event_free(w->ready_timer);
-	resolver_free(&w->resolver);
+	event_free(w->tick);
+	free(w->hosts);
 	free(w);
 }

@@ -23,7 +23,7 @@ struct head {
 };
 
 struct offsets {
-	size_t auth, policy, beats, reservations, size;
+	size_t auth, policy, beats, hosts, cells, reservations, size;
 };
 
 static size_t
@@ -40,7 +40,10 @@ offsets_of(unsigned nsession, unsigned nauth, unsigned npolicy)
 	o.auth = after(0, 1, sizeof(struct head));
 	o.policy = after(o.auth, nauth, sizeof(struct board_score));
 	o.beats = after(o.policy, npolicy, sizeof(struct board_score));
-	o.reservations = after(o.beats, nsession, sizeof(struct board_beat));
+	o.hosts = after(o.beats, nsession, sizeof(struct board_beat));
+	o.cells = after(o.hosts, MAX_UPSTREAM_HOSTS, sizeof(struct board_host));
+	o.reservations = after(o.cells, (size_t)nsession * MAX_UPSTREAM_HOSTS,
+	    sizeof(struct board_cell));
 	o.size = after(o.reservations,
 	    (size_t)nsession * RESERVATIONS_PER_SLOT,
 	    sizeof(struct reservation));
@@ -105,6 +108,8 @@ board_map(struct board *b, int fd, struct error *err)
 	b->auth = (struct board_score *)(p + o.auth);
 	b->policy = (struct board_score *)(p + o.policy);
 	b->beats = (struct board_beat *)(p + o.beats);
+	b->hosts = (struct board_host *)(p + o.hosts);
+	b->cells = (struct board_cell *)(p + o.cells);
 	b->reservations = (struct reservation *)(p + o.reservations);
 	return 0;
 }
@@ -116,6 +121,34 @@ board_unmap(struct board *b)
 
 	shm_unmap(&p, b->size);
 	*b = (struct board){ 0 };
+}
+
+struct board_cell_sum
+board_cell_sum(const struct board *b, unsigned host)
+{
+	struct board_cell_sum sum = { 0, 0 };
+	const struct board_cell *cell = b->cells + host;
+	int64_t failed_ms;
+	unsigned i;
+
+	for (i = 0; i < b->nsession; i++, cell += MAX_UPSTREAM_HOSTS) {
+		sum.active += atomic_load_explicit(
+		    &cell->active, memory_order_relaxed);
+		failed_ms = atomic_load_explicit(
+		    &cell->failed_ms, memory_order_relaxed);
+		if (failed_ms > sum.failed_ms)
+			sum.failed_ms = failed_ms;
+	}
+	return sum;
+}
+
+struct upstream_slot *
+board_host_slot(const struct board *b, struct shared *s, unsigned host)
+{
+	uint32_t slot = atomic_load(&b->hosts[host].slot);
+
+	return slot == 0 || slot > UPSTREAM_SLOTS ? NULL
+						  : &s->upstreams[slot - 1];
 }
 
 /*

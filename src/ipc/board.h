@@ -8,6 +8,9 @@
  *   scores        written by pool workers: what they are at, so that the
  *                 master can answer for one that died
  *   heartbeats    written by session workers, read by the master
+ *   hosts         which slots of the shared memory are the upstream's hosts,
+ *                 written by control
+ *   cells         written by session workers: what each knows of each host
  *   reservations  written by session workers: every take that is not yet
  *                 settled, with the record that would settle it
  */
@@ -22,9 +25,10 @@
 #include "base/error.h"
 #include "ipc/question.h"
 #include "ipc/role.h"
+#include "ipc/shared.h"
 
 #define BOARD_MAGIC 0x50524244u
-#define BOARD_LAYOUT 1
+#define BOARD_LAYOUT 2
 #define RESERVATIONS_PER_SLOT 4096
 #define SETTLE_RECORD_MAX 768 /* an encoded settle question of one settle */
 
@@ -43,6 +47,19 @@ struct board_beat {
 	_Atomic int64_t beat_ns; /* last turn of the event loop, monotonic */
 	_Atomic uint32_t pid;
 	_Atomic uint32_t sandbox; /* SANDBOX_* bits in force, for status */
+};
+
+/* Of a host of the upstream, in the order of the configuration: the index of
+ * its slot in the shared memory, plus one. 0: not known yet. */
+struct board_host {
+	_Atomic uint32_t slot;
+};
+
+/* What one session worker has to do with one host. */
+struct board_cell {
+	_Atomic uint32_t active;    /* transactions under way to it */
+	_Atomic uint32_t failures;  /* connections lost since the last success */
+	_Atomic int64_t failed_ms;  /* monotonic: when it was given up; 0: never */
 };
 
 enum reservation_state {
@@ -68,6 +85,8 @@ struct board {
 	unsigned nsession, nauth, npolicy;
 	struct board_score *auth, *policy;  /* [nauth], [npolicy] */
 	struct board_beat *beats;           /* [nsession] */
+	struct board_host *hosts;           /* [MAX_UPSTREAM_HOSTS] */
+	struct board_cell *cells;           /* [nsession * MAX_UPSTREAM_HOSTS] */
 	struct reservation *reservations;   /* [nsession * RESERVATIONS_PER_SLOT] */
 	size_t size;
 };
@@ -78,6 +97,16 @@ int board_create(struct board *b, unsigned nsession, unsigned nauth,
 /* Child: maps the board of descriptor fd. */
 int board_map(struct board *b, int fd, struct error *err);
 void board_unmap(struct board *b);
+
+/* All that session workers have to do with a host. */
+struct board_cell_sum {
+	uint64_t active;
+	int64_t failed_ms; /* the latest */
+};
+struct board_cell_sum board_cell_sum(const struct board *b, unsigned host);
+/* NULL: control has not said yet. */
+struct upstream_slot *board_host_slot(
+    const struct board *b, struct shared *s, unsigned host);
 
 /* A free entry of the slot, with its incarnation set, or NULL: full. *hint, 0
  * at first, is the caller's memory of the search. Entries come into use in

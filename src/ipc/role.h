@@ -39,6 +39,7 @@ enum role_fd {
 #define MAX_POOL_WORKERS 256
 #define MAX_LISTENERS 64
 #define MAX_MODULES 32
+#define MAX_UPSTREAM_HOSTS 32 /* of all upstreams together */
 #define MAX_ASKERS (MAX_SESSION_WORKERS + 1) /* the last one in use is control */
 
 struct role_args {

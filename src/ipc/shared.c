@@ -3,8 +3,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * The memory that lives as long as the master. A row has one writer. The
- * upstream's state is a sequence lock that outlives its writer: control
- * processes of two generations may write, and either may be killed doing so.
+ * state of an upstream's host is a sequence lock that outlives its writer:
+ * control processes of two generations may write, and either may be killed
+ * doing so.
  */
 #include "ipc/shared.h"
 
@@ -15,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/str.h"
 
 #define READ_TRIES 1000
 #define WRITE_TRIES 50 /* a millisecond apart */
@@ -115,29 +117,76 @@ counter_name(enum counter c)
 	return names[c];
 }
 
-/* ---- the upstream's state ----------------------------------------------- */
+/* ---- the upstream's hosts ----------------------------------------------- */
+
+static struct upstream_slot *
+find_slot(struct shared *s, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < UPSTREAM_SLOTS; i++)
+		if (atomic_load(&s->upstreams[i].generation) != 0 &&
+		    strncmp(s->upstreams[i].name, name, UPSTREAM_NAME_MAX) == 0)
+			return &s->upstreams[i];
+	return NULL;
+}
+
+/* A slot that no living generation uses, made ours. */
+static bool
+take_slot(struct upstream_slot *slot, uint32_t generation)
+{
+	uint32_t used = atomic_load(&slot->generation);
+
+	return (used == 0 || used + UPSTREAM_SLOTS_KEPT < generation) &&
+	       atomic_compare_exchange_strong(
+		   &slot->generation, &used, generation);
+}
+
+struct upstream_slot *
+shared_upstream_claim(
+    struct shared *s, const char *name, uint32_t generation)
+{
+	static const struct upstream_state nothing;
+	struct upstream_slot *slot = find_slot(s, name);
+	size_t i;
+
+	if (slot != NULL) {
+		atomic_store(&slot->generation, generation);
+		return slot;
+	}
+	for (i = 0; i < UPSTREAM_SLOTS; i++) {
+		slot = &s->upstreams[i];
+		if (!take_slot(slot, generation))
+			continue;
+		str_copy(slot->name, sizeof(slot->name), str_of(name));
+		atomic_store(&slot->drained, 0);
+		shared_upstream_write(slot, &nothing);
+		return slot;
+	}
+	return NULL;
+}
 
 uint32_t
-shared_upstream_version(const struct shared *s)
+shared_upstream_version(const struct upstream_slot *slot)
 {
-	return atomic_load_explicit(&s->upstream_seq, memory_order_acquire);
+	return atomic_load_explicit(&slot->seq, memory_order_acquire);
 }
 
 void
-shared_upstream_read(const struct shared *s, struct upstream_state *to,
-    uint32_t *version)
+shared_upstream_read(const struct upstream_slot *slot,
+    struct upstream_state *to, uint32_t *version)
 {
 	struct upstream_state copy;
 	uint32_t before;
 	int i;
 
 	for (i = 0; i < READ_TRIES; i++) {
-		before = shared_upstream_version(s);
+		before = shared_upstream_version(slot);
 		if (before % 2 == 1)
 			continue;
-		memcpy(&copy, &s->upstream, sizeof(copy));
+		memcpy(&copy, &slot->state, sizeof(copy));
 		atomic_thread_fence(memory_order_acquire);
-		if (shared_upstream_version(s) == before) {
+		if (shared_upstream_version(slot) == before) {
 			*to = copy;
 			if (version != NULL)
 				*version = before;
@@ -149,32 +198,32 @@ shared_upstream_read(const struct shared *s, struct upstream_state *to,
 /* Makes the number odd. Who finds it odd for long takes over from a writer
  * that was killed. Returns the odd number. */
 static uint32_t
-begin_write(struct shared *s)
+begin_write(struct upstream_slot *slot)
 {
 	const struct timespec pause = { 0, CLOCK_NS_PER_MS };
-	uint32_t seq = shared_upstream_version(s);
+	uint32_t seq = shared_upstream_version(slot);
 	int i;
 
 	for (i = 0; i < WRITE_TRIES; i++) {
 		if (seq % 2 == 0 &&
-		    atomic_compare_exchange_strong(&s->upstream_seq, &seq,
-			seq + 1))
+		    atomic_compare_exchange_strong(&slot->seq, &seq, seq + 1))
 			return seq + 1;
 		if (seq % 2 == 1) {
 			nanosleep(&pause, NULL);
-			seq = shared_upstream_version(s);
+			seq = shared_upstream_version(slot);
 		}
 	}
-	atomic_store(&s->upstream_seq, seq | 1);
+	atomic_store(&slot->seq, seq | 1);
 	return seq | 1;
 }
 
 void
-shared_upstream_write(struct shared *s, const struct upstream_state *from)
+shared_upstream_write(
+    struct upstream_slot *slot, const struct upstream_state *from)
 {
-	uint32_t seq = begin_write(s);
+	uint32_t seq = begin_write(slot);
 
 	atomic_thread_fence(memory_order_release);
-	memcpy(&s->upstream, from, sizeof(*from));
-	atomic_store_explicit(&s->upstream_seq, seq + 1, memory_order_release);
+	memcpy(&slot->state, from, sizeof(*from));
+	atomic_store_explicit(&slot->seq, seq + 1, memory_order_release);
 }

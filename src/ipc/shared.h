@@ -19,10 +19,14 @@
 #include "smtp/ehlo.h"
 
 #define SHARED_MAGIC 0x50525348u
-#define SHARED_LAYOUT 1
+#define SHARED_LAYOUT 2
 /* The master's, and a row for each process of four generations at their largest. */
 #define SHARED_ROWS (1 + 4 * (1 + MAX_SESSION_WORKERS + 2 * MAX_POOL_WORKERS))
 #define UPSTREAM_MAX_ADDRESSES 16
+/* Hosts of four generations, and of one to come. */
+#define UPSTREAM_SLOTS (5 * MAX_UPSTREAM_HOSTS)
+#define UPSTREAM_SLOTS_KEPT 4 /* generations that a slot outlives its last user */
+#define UPSTREAM_NAME_MAX 320
 
 enum counter {
 	/* gauges: zeroed by the master when the process has gone */
@@ -69,17 +73,26 @@ struct upstream_state {
 	uint32_t address_len[UPSTREAM_MAX_ADDRESSES];
 	int64_t resolved_at; /* wall seconds, 0: never */
 	int64_t probed_at;
-	uint32_t probe_ok;   /* the last probe reached EHLO */
+	int64_t up_since_ms; /* monotonic; 0: the last probe failed, or none was */
 	struct smtp_offer offer; /* after TLS, from the last good probe */
 	char error[160];     /* of the last resolution or probe, "" if good */
+};
+
+/* A host of an upstream. Control processes claim it by its name and write it;
+ * the board of a generation says which slots are its hosts'. */
+struct upstream_slot {
+	_Atomic uint32_t generation; /* the last that claimed it; 0: free */
+	_Atomic uint32_t seq;        /* odd: state is being written */
+	_Atomic uint32_t drained;    /* by the operator: nothing new goes there */
+	char name[UPSTREAM_NAME_MAX]; /* "newsletter/mx1.example.net:25" */
+	struct upstream_state state;
 };
 
 struct shared {
 	struct shm_header header;
 	int64_t started_at; /* wall seconds */
 	uint8_t key[32];    /* random of this start: person tags, hashes */
-	_Atomic uint32_t upstream_seq; /* odd: being written */
-	struct upstream_state upstream;
+	struct upstream_slot upstreams[UPSTREAM_SLOTS];
 	struct shared_row rows[SHARED_ROWS];
 	struct crowd crowd; /* of session workers */
 };
@@ -101,10 +114,13 @@ uint64_t shared_sum(const struct shared *s, enum counter c);
 void shared_retire(struct shared *s, unsigned row);
 const char *counter_name(enum counter c); /* "messages_accepted" */
 
+/* Control: the slot of that name, whatever generation made it, else a fresh
+ * one, emptied. NULL: all are in use. */
+struct upstream_slot *shared_upstream_claim(struct shared *s, const char *name, uint32_t generation);
 /* A consistent copy; *version (may be NULL) changes whenever it was written. While it is being
  * written for long (its writer was killed) both stay as they are: start with zeroes. */
-void shared_upstream_read(const struct shared *s, struct upstream_state *to, uint32_t *version);
-uint32_t shared_upstream_version(const struct shared *s);
-void shared_upstream_write(struct shared *s, const struct upstream_state *from);
+void shared_upstream_read(const struct upstream_slot *slot, struct upstream_state *to, uint32_t *version);
+uint32_t shared_upstream_version(const struct upstream_slot *slot);
+void shared_upstream_write(struct upstream_slot *slot, const struct upstream_state *from);
 
 #endif

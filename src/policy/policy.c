@@ -378,7 +378,7 @@ build(struct worker *w)
 	const struct chain_settings settings = { .hostname = c->hostname,
 		.max_recipients = c->max_recipients,
 		.lifetime_s = (uint32_t)((c->data_timeout_ms +
-					     c->upstream.dot_timeout_ms) /
+					     c->dot_timeout_ms) /
 				      1000) +
 		    RESERVED_SPARE_S,
 		.tombstone_s = (uint32_t)(c->policy_deadline_ms / 1000) +

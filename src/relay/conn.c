@@ -44,8 +44,10 @@ static char received[16384];
 static void
 count(const struct relay_conn *c, uint64_t n)
 {
-	if (c->pool != NULL)
-		shared_add(c->setup->shared, c->setup->row,
+	const struct relay_setup *setup = c->host->setup;
+
+	if (c->host->pool != NULL)
+		shared_add(setup->shared, setup->row,
 		    COUNTER_UPSTREAM_CONNECTIONS, n);
 }
 
@@ -69,8 +71,7 @@ relay_conn_close(struct relay_conn **conn)
 		return;
 	assert(!c->closed);
 	c->closed = true;
-	if (c->pool != NULL)
-		relay_pool_forget(c->pool, c);
+	relay_host_forget(c->host, c);
 	event_del(&c->timer);
 	if (c->fd != -1) {
 		event_del(&c->readable);
@@ -189,7 +190,7 @@ note_written(struct relay_conn *c)
 	c->write_by = 0;
 	if (c->blocked) {
 		c->write_by =
-		    clock_mono_ms() + c->setup->config->reply_timeout_ms;
+		    clock_mono_ms() + c->host->config->reply_timeout_ms;
 		arm(c);
 	}
 	watch_writing(c);
@@ -327,8 +328,8 @@ relay_conn_write(struct relay_conn *c, const void *data, size_t len)
 	buf_append(&c->out, data, len);
 	if (c->blocked)
 		return;
-	if (c->pool != NULL)
-		relay_pool_mark(c->pool, c);
+	if (c->host->pool != NULL)
+		relay_pool_mark(c->host->pool, c);
 	else
 		relay_conn_flush(c);
 }
@@ -484,8 +485,7 @@ handshake(struct relay_conn *c)
 	int ret, error;
 
 	if (c->ssl == NULL)
-		c->ssl =
-		    relay_tls_session(c->setup->tls, c->setup->config, c->fd);
+		c->ssl = relay_tls_session(c->host, c->fd);
 	if (c->ssl == NULL) {
 		relay_conn_down(c, CONN_TLS, "TLS: no session");
 		return;
@@ -526,7 +526,7 @@ finish_connect(struct relay_conn *c)
 	c->watching = false;
 	event_add(&c->readable, NULL);
 	c->phase = CONN_GREETING;
-	if (c->setup->config->tls == CONFIG_UPSTREAM_IMPLICIT) {
+	if (c->host->config->tls == CONFIG_UPSTREAM_IMPLICIT) {
 		c->phase = CONN_HANDSHAKE;
 		handshake(c);
 	}
@@ -604,9 +604,9 @@ start_connect(
 	if (c->fd == -1)
 		return errno;
 	count(c, 1);
-	event_assign(&c->readable, c->setup->base, c->fd, EV_READ | EV_PERSIST,
+	event_assign(&c->readable, c->host->setup->base, c->fd, EV_READ | EV_PERSIST,
 	    on_readable, c);
-	event_assign(&c->writable, c->setup->base, c->fd, EV_WRITE | EV_PERSIST,
+	event_assign(&c->writable, c->host->setup->base, c->fd, EV_WRITE | EV_PERSIST,
 	    on_writable, c);
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
@@ -623,16 +623,15 @@ start_connect(
 }
 
 struct relay_conn *
-relay_conn_open(const struct relay_setup *setup, struct relay_pool *pool,
+relay_conn_open(struct relay_host *host,
     const struct sockaddr_storage *address, socklen_t len,
     const struct conn_user *user, void *arg)
 {
 	struct relay_conn *c = xcalloc(1, sizeof(*c));
 
-	c->setup = setup;
-	c->pool = pool;
+	c->host = host;
 	c->phase = CONN_CONNECTING;
-	evtimer_assign(&c->timer, setup->base, on_timer, c);
+	evtimer_assign(&c->timer, host->setup->base, on_timer, c);
 	relay_conn_use(c, user, arg);
 	describe_peer(c, address);
 	c->error = start_connect(c, address, len);

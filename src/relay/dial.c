@@ -2,9 +2,10 @@
  * Copyright 2026 The Portero Authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * The search for a fresh connection: the addresses that control published,
- * in order, each with its own time, all together within RELAY_DIAL_MS. An
- * address that fails is no longer the first one for those who come later.
+ * The search for a fresh connection: host after host as the route gives them,
+ * of each the addresses that control published, in order, each with its own
+ * time, all together within RELAY_DIAL_MS. An address that fails is no longer
+ * the first one for those who come later.
  */
 #include "relay/relay_private.h"
 
@@ -20,21 +21,31 @@ count_failure(const struct relay_pool *p)
 }
 
 static void
-give_up(struct relay *r, const char *detail)
+note(struct relay *r, const char *detail)
 {
-	relay_pool_went_away(r->pool, detail);
-	relay_fail(r, r->why, detail);
+	char *copy = xstrdup(detail);
+
+	free(r->detail);
+	r->detail = copy;
 }
 
 static void
-wait_for_addresses(struct relay *r, const char *error)
+wait_for_addresses(struct relay *r, const char *why)
 {
 	struct timeval tv = { .tv_usec = RELAY_DIAL_POLL_MS * 1000 };
 
 	if (clock_mono_ms() < r->wait_until)
 		evtimer_add(&r->later, &tv);
 	else
-		give_up(r, error[0] != '\0' ? error : "no address is known");
+		relay_fail(r, RELAY_AWAY, why);
+}
+
+/* This host is not asked again in this search. */
+static void
+leave_host(struct relay *r)
+{
+	r->excluded |= (uint64_t)1 << r->host->index;
+	relay_set_host(r, NULL);
 }
 
 static void
@@ -42,8 +53,15 @@ on_ready(void *arg)
 {
 	struct relay *r = arg;
 
-	relay_pool_came_back(r->pool);
-	relay_found(r);
+	if ((r->conn->offer.extensions & r->needs) == r->needs) {
+		relay_found(r);
+		return;
+	}
+	relay_host_works(r->host);
+	relay_host_give(r->host, &r->conn, false);
+	note(r, "the host lacks what the message needs");
+	leave_host(r);
+	relay_dial_next(r);
 }
 
 /* The addresses may have changed meanwhile; then it merely begins elsewhere. */
@@ -51,19 +69,17 @@ static void
 on_down(void *arg, enum conn_fault fault, const char *detail)
 {
 	struct relay *r = arg;
-	struct relay_pool *p = r->pool;
 
 	relay_conn_close(&r->conn);
-	count_failure(p);
+	count_failure(r->pool);
 	if (fault == CONN_TLS)
 		r->why = RELAY_TLS;
 	else if (fault == CONN_BROKEN && r->why != RELAY_TLS)
 		r->why = RELAY_BROKEN;
-	if (p->start == r->first + r->tried)
-		p->start++;
+	if (r->host->start == r->first + r->tried)
+		r->host->start++;
 	r->tried++;
-	free(r->detail);
-	r->detail = xstrdup(detail);
+	note(r, detail);
 	relay_dial_next(r);
 }
 
@@ -72,28 +88,65 @@ static const struct conn_user dialer = {
 	.on_down = on_down,
 };
 
+/* Is there an address to try, of this host or another? */
+static bool
+choose(struct relay *r)
+{
+	struct relay_host *h = r->host;
+
+	if (h != NULL && r->tried < relay_host_state(h)->naddresses)
+		return true;
+	if (h != NULL) {
+		relay_host_failed(h, r->detail);
+		leave_host(r);
+	}
+	h = relay_route_pick(r->pool, r->class_name, r->needs, r->excluded);
+	if (h == NULL)
+		return false;
+	relay_set_host(r, h);
+	r->first = h->start;
+	r->tried = 0;
+	return true;
+}
+
+static void
+none_left(struct relay *r)
+{
+	const char *why;
+
+	if (r->excluded != 0)
+		relay_fail(r, r->why,
+		    r->detail != NULL ? r->detail : "no other host is left");
+	else if (relay_route_may_come(r->pool, r->class_name, &why))
+		wait_for_addresses(r, why);
+	else
+		relay_fail(r, RELAY_AWAY, why);
+}
+
 void
 relay_dial_next(struct relay *r)
 {
-	const struct relay_setup *setup = &r->pool->setup;
-	struct upstream_state up = { 0 };
-	uint32_t version, i;
 	int64_t left = r->dial_until - clock_mono_ms();
+	const struct upstream_state *s;
+	struct relay_host *h;
+	unsigned i;
 
-	shared_upstream_read(setup->shared, &up, &version);
-	if (up.naddresses == 0) {
-		wait_for_addresses(r, up.error);
+	if (!choose(r)) {
+		none_left(r);
 		return;
 	}
-	if (r->tried >= up.naddresses || left <= 0) {
-		give_up(r, r->detail != NULL ? r->detail : "no time left");
+	h = r->host;
+	if (left <= 0) {
+		relay_fail(
+		    r, r->why, r->detail != NULL ? r->detail : "no time left");
 		return;
 	}
-	if (left > setup->config->connect_timeout_ms)
-		left = setup->config->connect_timeout_ms;
-	i = (r->first + r->tried) % up.naddresses;
+	if (left > h->config->connect_timeout_ms)
+		left = h->config->connect_timeout_ms;
+	s = relay_host_state(h);
+	i = (r->first + r->tried) % s->naddresses;
 	r->conn = relay_conn_open(
-	    setup, r->pool, &up.address[i], up.address_len[i], &dialer, r);
+	    h, &s->address[i], s->address_len[i], &dialer, r);
 	relay_conn_expect(r->conn, left);
 }
 
@@ -103,9 +156,9 @@ relay_dial_start(struct relay *r)
 	int64_t now = clock_mono_ms();
 
 	r->why = RELAY_AWAY;
-	r->first = r->pool->start;
-	r->tried = 0;
 	r->dial_until = now + RELAY_DIAL_MS;
-	r->wait_until = now + r->pool->setup.config->connect_timeout_ms;
+	r->wait_until = now + r->pool->order[0]->connect_timeout_ms;
+	r->first = r->host == NULL ? 0 : r->host->start;
+	r->tried = 0;
 	relay_dial_next(r);
 }

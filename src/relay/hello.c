@@ -24,7 +24,7 @@ say(struct relay_conn *c, enum conn_phase phase, const char *verb)
 		n = snprintf(line, sizeof(line), "%s\r\n", verb);
 	else
 		n = snprintf(
-		    line, sizeof(line), "%s %s\r\n", verb, c->setup->hostname);
+		    line, sizeof(line), "%s %s\r\n", verb, c->host->setup->config->hostname);
 	assert(n > 0 && (size_t)n < sizeof(line));
 	relay_conn_write(c, line, (size_t)n);
 }
@@ -32,7 +32,7 @@ say(struct relay_conn *c, enum conn_phase phase, const char *verb)
 void
 relay_hello_secured(struct relay_conn *c)
 {
-	if (c->setup->config->tls == CONFIG_UPSTREAM_STARTTLS)
+	if (c->host->config->tls == CONFIG_UPSTREAM_STARTTLS)
 		say(c, CONN_EHLO, "EHLO");
 	else
 		c->phase = CONN_GREETING;
@@ -42,7 +42,7 @@ static void
 offered(struct relay_conn *c, const struct smtp_reply *reply)
 {
 	bool wants_tls =
-	    c->setup->config->tls == CONFIG_UPSTREAM_STARTTLS && c->ssl == NULL;
+	    c->host->config->tls == CONFIG_UPSTREAM_STARTTLS && c->ssl == NULL;
 
 	memset(&c->offer, 0, sizeof(c->offer));
 	if (c->phase == CONN_EHLO)

@@ -2,9 +2,11 @@ libportero_a_SOURCES += \
 	src/relay/conn.c \
 	src/relay/dial.c \
 	src/relay/hello.c \
+	src/relay/host.c \
 	src/relay/map.c \
 	src/relay/pool.c \
 	src/relay/probe.c \
 	src/relay/relay.h src/relay/relay_private.h \
+	src/relay/route.c \
 	src/relay/tls.c \
 	src/relay/transaction.c

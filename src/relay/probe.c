@@ -14,6 +14,7 @@
 
 struct relay_probe {
 	struct relay_setup setup;
+	struct relay_host host;
 	struct relay_conn *conn; /* NULL: done was called */
 	void (*done)(
 	    void *arg, const struct smtp_offer *offer, const char *error);
@@ -46,7 +47,7 @@ static const struct conn_user prober = {
 };
 
 struct relay_probe *
-relay_probe_start(const struct relay_setup *setup,
+relay_probe_start(const struct relay_setup *setup, unsigned host,
     const struct sockaddr_storage *address, socklen_t len,
     void (*done)(void *arg, const struct smtp_offer *offer, const char *error),
     void *arg)
@@ -56,8 +57,9 @@ relay_probe_start(const struct relay_setup *setup,
 	p->setup = *setup;
 	p->done = done;
 	p->arg = arg;
-	p->conn = relay_conn_open(&p->setup, NULL, address, len, &prober, p);
-	relay_conn_expect(p->conn, setup->config->connect_timeout_ms);
+	relay_host_init(&p->host, &p->setup, host);
+	p->conn = relay_conn_open(&p->host, address, len, &prober, p);
+	relay_conn_expect(p->conn, p->host.config->connect_timeout_ms);
 	return p;
 }
 

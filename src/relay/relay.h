@@ -3,7 +3,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * The upstream side inside a session worker (and, for probes, in control): a
- * pool of connections to the upstream, and one transaction at a time on each.
+ * pool of connections to the upstreams' hosts, and one transaction at a time on
+ * each. Which host a transaction goes to is the relay's choice.
  *
  * The session speaks in whole steps; the relay pipelines them, keeps the
  * answers in order, bounds everything the upstream sends, and decides what of
@@ -22,6 +23,7 @@
 
 #include "base/str.h"
 #include "config/conf.h"
+#include "ipc/board.h"
 #include "ipc/shared.h"
 #include "smtp/command.h"
 #include "smtp/reply.h"
@@ -60,18 +62,21 @@ struct relay_callbacks {
 /* The pool's surroundings, all borrowed. */
 struct relay_setup {
 	struct event_base *base;
-	const struct config_upstream *config;
-	const char *hostname;       /* for EHLO */
+	const struct config *config; /* its upstreams, and our name for EHLO */
 	struct shared *shared;
 	unsigned row;
-	struct ssl_ctx_st *tls;     /* NULL when tls = none */
+	struct board *board;
+	unsigned slot;              /* the worker's on the board; not for probes */
+	struct ssl_ctx_st *const *tls; /* one for each upstream; NULL when tls = none */
 	/* called when output waits: the owner calls relay_pool_flush() at the end of the loop turn */
 	void (*want_flush)(void *arg);
 	void *want_flush_arg;
 };
 
-/* The client context for an upstream: verification, CA, no tickets. Made before rights are dropped. NULL: reason in err. */
-struct ssl_ctx_st *relay_tls_new(const struct config_upstream *u, struct error *err);
+/* The client contexts, one for each upstream (NULL where tls = none): CA, no tickets.
+ * Made before rights are dropped. NULL: reason in err. */
+struct ssl_ctx_st **relay_tls_new(const struct config *c, struct error *err);
+void relay_tls_free(struct ssl_ctx_st ***tls, const struct config *c);
 
 struct relay_pool *relay_pool_new(const struct relay_setup *setup);
 /* Closes idle connections (QUIT) and frees; no transaction may be open. */
@@ -81,11 +86,21 @@ void relay_pool_flush(struct relay_pool *p);
 /* Generation drains: no connection is kept for reuse any more. */
 void relay_pool_drain(struct relay_pool *p);
 size_t relay_pool_idle(const struct relay_pool *p);
+/* What all hosts offer that a message of that class would go to now; NULL:
+ * whatever its class. The size is the smallest. */
+void relay_pool_offer(struct relay_pool *p, const char *class_name, struct smtp_offer *to);
+
+/* For whom a transaction is; borrowed for the call. */
+struct relay_ticket {
+	const char *sid;        /* for the log */
+	const char *class_name; /* where it may go; borrowed as long as the transaction */
+	uint32_t needs;         /* SMTP_EXT_*: hosts without them are passed over */
+};
 
 /* A transaction for owner. Takes an idle connection or starts one; steps may
- * be queued at once, before it is connected. `sid` is for the log (copied). */
+ * be queued at once, before it is connected. */
 struct relay *relay_open(struct relay_pool *p, const struct relay_callbacks *cb,
-    void *owner, const char *sid);
+    void *owner, const struct relay_ticket *ticket);
 /* Strings are copied. size < 0: no SIZE=. SIZE= and BODY= are sent only where offered there. */
 void relay_mail(struct relay *r, const struct smtp_mail *mail, int64_t size_added);
 void relay_rcpt(struct relay *r, const struct smtp_rcpt *rcpt);
@@ -115,7 +130,7 @@ const char *relay_peer(const struct relay *r);
 /* A probe by control: connect, greeting, TLS, EHLO, QUIT; one at a time. done is called once. */
 struct relay_probe;
 struct relay_probe *relay_probe_start(const struct relay_setup *setup,
-    const struct sockaddr_storage *address, socklen_t len,
+    unsigned host, const struct sockaddr_storage *address, socklen_t len,
     void (*done)(void *arg, const struct smtp_offer *offer, const char *error), void *arg);
 void relay_probe_free(struct relay_probe **p);
 

@@ -6,8 +6,10 @@
  *
  *   conn.c         one connection: socket, TLS, queue, timer
  *   hello.c        its first words: greeting, STARTTLS, EHLO
- *   pool.c         connections at rest, and what waits to be written
- *   dial.c         a fresh connection, by trying the addresses
+ *   pool.c         all hosts, and what waits to be written
+ *   host.c         one host: its connections at rest, and how it fares
+ *   route.c        which host a transaction goes to
+ *   dial.c         a fresh connection, by trying hosts and their addresses
  *   transaction.c  one transaction on a connection
  *   map.c          which replies a client may see
  *
@@ -26,10 +28,12 @@
 #include "base/buf.h"
 #include "relay/relay.h"
 
-#define RELAY_DIAL_MS 15000   /* all addresses together */
+#define RELAY_DIAL_MS 15000   /* all hosts and addresses together */
 #define RELAY_DIAL_POLL_MS 50 /* while no address is known */
 #define RELAY_IDLE_MS 5000    /* at rest; also the answer to RSET */
 #define RELAY_MAX_ERRORS 3    /* refusals on one connection */
+#define RELAY_MAX_LOSSES 3    /* of connections in a row: the host is down */
+#define RELAY_RETURN_MS 30000 /* a host that comes back gets more and more */
 #define RELAY_MAX_MESSAGES 100
 #define RELAY_DIRECT 8192 /* a body run that is worth its own write */
 #define RELAY_GATHER 16384 /* small runs that may wait for the turn's end */
@@ -70,8 +74,7 @@ struct conn_user {
 };
 
 struct relay_conn {
-	const struct relay_setup *setup; /* borrowed from pool or probe */
-	struct relay_pool *pool;         /* borrowed; NULL: a probe's */
+	struct relay_host *host; /* borrowed from pool or probe */
 	const struct conn_user *user;
 	void *arg;
 	enum conn_phase phase;
@@ -110,9 +113,9 @@ TAILQ_HEAD(relay_conns, relay_conn);
 
 /* Starts to connect; whatever goes wrong is told to the user from the event
  * loop, never from within this call. */
-struct relay_conn *relay_conn_open(const struct relay_setup *setup,
-    struct relay_pool *pool, const struct sockaddr_storage *address,
-    socklen_t len, const struct conn_user *user, void *arg);
+struct relay_conn *relay_conn_open(struct relay_host *host,
+    const struct sockaddr_storage *address, socklen_t len,
+    const struct conn_user *user, void *arg);
 void relay_conn_close(struct relay_conn **c);
 /* QUIT, if it can be written at once, and close. */
 void relay_conn_quit(struct relay_conn **c);
@@ -137,28 +140,73 @@ void relay_hello_secured(struct relay_conn *c);
  * begin. */
 void relay_hello_reply(struct relay_conn *c, const struct smtp_reply *reply);
 
-struct relay_pool {
-	struct relay_setup setup;     /* what it points to is borrowed */
-	struct relay_conns idle;      /* the last used first */
-	struct relay_conns resetting; /* await the answer to RSET */
-	struct relay_conns dirty;     /* have something to write */
+struct relay_host {
+	const struct relay_setup *setup; /* borrowed from pool or probe */
+	struct relay_pool *pool;         /* borrowed; NULL: a probe's */
+	const struct config_upstream *config; /* borrowed; its section */
+	const struct config_host *name;       /* borrowed */
+	struct ssl_ctx_st *tls;               /* borrowed */
+	unsigned index;                  /* among the hosts of all sections */
+	struct relay_conns idle;         /* the last used first */
+	struct relay_conns resetting;    /* await the answer to RSET */
 	size_t nidle;
-	size_t nrelays; /* open transactions */
-	unsigned start; /* the address to try first */
-	bool draining;
-	bool away;
-	char peer[280]; /* "mx1.example.net:25" */
+	unsigned start;                  /* the address to try first */
+	bool away;                       /* which has been logged */
+	struct upstream_slot *slot;      /* borrowed; NULL: not known yet */
+	struct upstream_state state;     /* of the slot, as of version */
+	uint32_t version;
+	char peer[280];                  /* "mx1.example.net:25" */
 };
 
+void relay_host_init(
+    struct relay_host *h, const struct relay_setup *setup, unsigned index);
+void relay_host_drain(struct relay_host *h);
+void relay_host_close(struct relay_host *h);
 /* An idle connection, the last used first, or NULL. */
-struct relay_conn *relay_pool_take(struct relay_pool *p);
+struct relay_conn *relay_host_take(struct relay_host *h);
 /* Back to rest, if it may be used again; RSET first when reset says so. */
-void relay_pool_give(struct relay_pool *p, struct relay_conn **c, bool reset);
+void relay_host_give(struct relay_host *h, struct relay_conn **c, bool reset);
+/* It is closed: out of the list it rests in. */
+void relay_host_forget(struct relay_host *h, struct relay_conn *c);
+
+/* What control knows of it, read anew if that changed. */
+const struct upstream_state *relay_host_state(struct relay_host *h);
+/* The own cell on the board. */
+struct board_cell *relay_host_cell(const struct relay_host *h);
+/* No session worker has given it up since its last good probe. */
+bool relay_host_is_up(struct relay_host *h);
+bool relay_host_is_drained(struct relay_host *h);
+/* It cannot be used: told once in the log, and to all workers. */
+void relay_host_failed(struct relay_host *h, const char *detail);
+/* A connection to it was lost: the third in a row is a failure. */
+void relay_host_lost(struct relay_host *h, const char *detail);
+void relay_host_works(struct relay_host *h);
+
+struct relay_pool {
+	struct relay_setup setup;  /* what it points to is borrowed */
+	struct relay_conns dirty;  /* have something to write */
+	struct relay_host *hosts;  /* owned, nhosts of them */
+	size_t nhosts;
+	const struct config_upstream **order; /* owned: by priority */
+	size_t norder;
+	size_t nrelays; /* open transactions */
+	unsigned turn;  /* whose it is among equals */
+	bool draining;
+};
+
 void relay_pool_mark(struct relay_pool *p, struct relay_conn *c);
-void relay_pool_forget(struct relay_pool *p, struct relay_conn *c);
-/* The upstream's state changed: one line in the log. */
-void relay_pool_went_away(struct relay_pool *p, const char *detail);
-void relay_pool_came_back(struct relay_pool *p);
+
+/*
+ * The host for a message of that class: the first section by priority that has
+ * a host which is up, there the one with the fewest messages under way; else
+ * one that is not up. Those in `excluded` (bits by index), drained ones and
+ * those known to lack what is needed are passed over. NULL: none.
+ */
+struct relay_host *relay_route_pick(struct relay_pool *p,
+    const char *class_name, uint32_t needs, uint64_t excluded);
+/* None was found: for want of an address, which may come? why: the reason. */
+bool relay_route_may_come(
+    struct relay_pool *p, const char *class_name, const char **why);
 
 enum relay_state {
 	TXN_ADJOURNED, /* lost between two steps; sought anew at the next */
@@ -185,6 +233,10 @@ struct relay {
 	void *owner;                      /* borrowed */
 	enum relay_state state;
 	struct relay_conn *conn; /* NULL: not yet, or no more */
+	struct relay_host *host; /* borrowed; the one in use or tried, or NULL */
+	const struct relay_host *peer; /* borrowed; the last that was reached */
+	const char *class_name;  /* borrowed from owner */
+	uint32_t needs;          /* SMTP_EXT_* */
 	struct event later;      /* what may not happen within a call */
 
 	struct relay_item *items; /* owned */
@@ -209,15 +261,17 @@ struct relay {
 	struct smtp_reply early; /* TXN_REFUSED: the answer to give then */
 
 	/* the search for a connection */
-	unsigned first, tried;
+	uint64_t excluded; /* hosts that are not tried again, by index */
+	unsigned first, tried; /* addresses of the host */
 	int64_t dial_until;     /* monotonic ms */
 	int64_t wait_until;     /* while no address is known */
 	enum relay_failure why; /* the worst until now, then the final one */
-	bool had_peer;
 	char *detail; /* owned */
 	char sid[16];
 };
 
+/* Takes another host, or none, and counts where r is under way. */
+void relay_set_host(struct relay *r, struct relay_host *h);
 /* Seeks a fresh connection for r, whose steps go out when it is there. */
 void relay_dial_start(struct relay *r);
 /* The next address, or the same question when none was known. */
@@ -237,9 +291,8 @@ enum relay_mapped relay_map(enum relay_step step, int code, bool orphan);
 bool relay_map_accepts(enum relay_step step, int code);
 const char *relay_step_name(enum relay_step step);
 
-/* A TLS session for a connection to u, verified as ctx says. */
-SSL *relay_tls_session(
-    struct ssl_ctx_st *ctx, const struct config_upstream *u, int fd);
+/* A TLS session for a connection to h, verified as its section says. */
+SSL *relay_tls_session(const struct relay_host *h, int fd);
 /* Why the handshake failed. */
 void relay_tls_error(SSL *ssl, int result, char *to, size_t size);
 

@@ -19,12 +19,14 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "base/mem.h"
 #include "base/openssl.h"
 
 static const char *
-verified_name(const struct config_upstream *u)
+verified_name(const struct relay_host *h)
 {
-	return u->tls_name != NULL ? u->tls_name : u->host;
+	return h->config->tls_name != NULL ? h->config->tls_name
+					   : h->name->name;
 }
 
 static bool
@@ -60,31 +62,18 @@ static int
 trust(SSL_CTX *ctx, const struct config_upstream *u, struct error *err)
 {
 	const char *file = u->ca_file != NULL ? u->ca_file : system_bundle();
-	const char *name = verified_name(u);
-	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
-	int ok;
 
 	if (SSL_CTX_load_verify_file(ctx, file) != 1)
 		return error_set(err, ERROR_PERMANENT,
 		    "upstream: cannot read certification authorities from "
 		    "\"%s\": %s",
 		    file, openssl_error());
-	X509_VERIFY_PARAM_set_hostflags(
-	    param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	if (is_address(name))
-		ok = X509_VERIFY_PARAM_set1_ip_asc(param, name);
-	else
-		ok = X509_VERIFY_PARAM_set1_host(param, name, 0);
-	if (ok != 1)
-		return error_set(err, ERROR_PERMANENT,
-		    "upstream: \"%s\" cannot be verified in a certificate",
-		    name);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
 	return 0;
 }
 
-struct ssl_ctx_st *
-relay_tls_new(const struct config_upstream *u, struct error *err)
+static SSL_CTX *
+context_new(const struct config_upstream *u, struct error *err)
 {
 	SSL_CTX *ctx, *done = NULL;
 
@@ -114,19 +103,59 @@ out:
 	return done;
 }
 
-SSL *
-relay_tls_session(
-    struct ssl_ctx_st *ctx, const struct config_upstream *u, int fd)
+struct ssl_ctx_st **
+relay_tls_new(const struct config *c, struct error *err)
 {
-	const char *name = verified_name(u);
+	SSL_CTX **tls = xcalloc(c->nupstreams, sizeof(*tls));
+	size_t i;
+
+	for (i = 0; i < c->nupstreams; i++) {
+		if (c->upstreams[i].tls == CONFIG_UPSTREAM_NONE)
+			continue;
+		tls[i] = context_new(&c->upstreams[i], err);
+		if (tls[i] == NULL) {
+			relay_tls_free(&tls, c);
+			return NULL;
+		}
+	}
+	return tls;
+}
+
+void
+relay_tls_free(struct ssl_ctx_st ***tls, const struct config *c)
+{
+	size_t i;
+
+	for (i = 0; *tls != NULL && i < c->nupstreams; i++)
+		SSL_CTX_free((*tls)[i]);
+	free(*tls);
+	*tls = NULL;
+}
+
+/* The name to show, and the one to expect. */
+static bool
+set_names(SSL *ssl, const char *name)
+{
+	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+
+	X509_VERIFY_PARAM_set_hostflags(
+	    param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	if (is_address(name))
+		return X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1;
+	return X509_VERIFY_PARAM_set1_host(param, name, 0) == 1 &&
+	       SSL_set_tlsext_host_name(ssl, name) == 1;
+}
+
+SSL *
+relay_tls_session(const struct relay_host *h, int fd)
+{
 	SSL *ssl;
 
 	ERR_clear_error();
-	ssl = SSL_new(ctx);
+	ssl = SSL_new(h->tls);
 	if (ssl == NULL)
 		return NULL;
-	if (SSL_set_fd(ssl, fd) != 1 ||
-	    (!is_address(name) && SSL_set_tlsext_host_name(ssl, name) != 1)) {
+	if (SSL_set_fd(ssl, fd) != 1 || !set_names(ssl, verified_name(h))) {
 		SSL_free(ssl);
 		return NULL;
 	}

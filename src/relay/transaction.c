@@ -4,8 +4,9 @@
  *
  * One transaction: steps in, answers out in the same order, on one connection
  * or, when that is lost before the answer to DATA, on a second one to which
- * what was accepted is said again. Lost between two steps, the second one is
- * sought at the next step: an upstream that restarts needs its time.
+ * what was accepted is said again, at another host if there is one. Lost
+ * between two steps, the second one is sought at the next step: an upstream
+ * that restarts needs its time.
  *
  * It owns the steps (until 354) and borrows the connection from the pool. What
  * always holds:
@@ -55,6 +56,22 @@ forget_steps(struct relay *r)
 	buf_free(&r->paths);
 }
 
+static void
+count_active(const struct relay *r, uint32_t n)
+{
+	if (r->host != NULL)
+		atomic_fetch_add_explicit(&relay_host_cell(r->host)->active, n,
+		    memory_order_relaxed);
+}
+
+void
+relay_set_host(struct relay *r, struct relay_host *h)
+{
+	count_active(r, (uint32_t)-1);
+	r->host = h;
+	count_active(r, 1);
+}
+
 /* ---- failure ---- */
 
 void
@@ -77,13 +94,20 @@ seek_anew(struct relay *r)
 	relay_dial_start(r);
 }
 
-/* Says what was accepted, and what nobody answered, to another connection. */
+/* Says what was accepted, and what nobody answered, to another connection, at
+ * another host if that is where it failed and there is one. */
 static void
-replay(struct relay *r)
+replay(struct relay *r, bool elsewhere)
 {
 	bool is_awaited = r->nanswered < r->nitems;
+	uint64_t here = (uint64_t)1 << r->host->index;
 	uint32_t i, n = 0;
 
+	if (elsewhere && relay_route_pick(
+			     r->pool, r->class_name, r->needs, here) != NULL) {
+		r->excluded |= here;
+		relay_set_host(r, NULL);
+	}
 	for (i = 0; i < r->nitems; i++)
 		if (i >= r->nanswered || r->items[i].accepted)
 			r->items[n++] = r->items[i];
@@ -112,9 +136,10 @@ on_down(void *arg, enum conn_fault fault, const char *detail)
 {
 	struct relay *r = arg;
 	struct relay_pool *p = r->pool;
+	bool is_late = fault == CONN_LATE;
 	enum relay_failure why = explain(r, fault, r->conn->tried);
 	/* It was of no use already when it was taken from the pool. */
-	bool stale = fault != CONN_LATE && r->reused && !r->heard;
+	bool stale = !is_late && r->reused && !r->heard;
 
 	relay_conn_close(&r->conn);
 	if (r->state == TXN_DONE)
@@ -122,9 +147,13 @@ on_down(void *arg, enum conn_fault fault, const char *detail)
 	if (!stale)
 		shared_add(
 		    p->setup.shared, p->setup.row, COUNTER_UPSTREAM_FAILED, 1);
+	if (is_late)
+		relay_host_failed(r->host, detail);
+	else if (!stale)
+		relay_host_lost(r->host, detail);
 	if (r->state == TXN_STEPS && (fault == CONN_LOST || stale) &&
 	    !r->replayed && !r->refused)
-		replay(r);
+		replay(r, !stale);
 	else
 		relay_fail(r, why, detail);
 }
@@ -140,7 +169,7 @@ warn(struct relay *r, enum relay_step step, const struct smtp_reply *reply)
 	smtp_reply_summary(text, sizeof(text), reply);
 	log_begin(&l, LOG_LEVEL_WARNING, "upstream");
 	log_adds(&l, "s", r->sid);
-	log_adds(&l, "upstream", r->pool->peer);
+	log_adds(&l, "upstream", relay_peer(r));
 	log_adds(&l, "result", "alert");
 	log_adds(&l, "step", relay_step_name(step));
 	log_adds(&l, "reply", text);
@@ -209,7 +238,7 @@ await_answer(struct relay *r)
 	bool any = r->nanswered < r->nsent;
 
 	relay_conn_expect(
-	    r->conn, any ? r->pool->setup.config->reply_timeout_ms : 0);
+	    r->conn, any ? r->host->config->reply_timeout_ms : 0);
 }
 
 /* Chunks without pipelining would cost a round trip each. */
@@ -273,10 +302,38 @@ note_step(struct relay *r, struct relay_item *item, bool accepted)
 	}
 }
 
+/* RFC 3463 3.4: X.3.X speaks of the mail system itself, such as a full disk. */
+static bool
+is_hosts_trouble(const struct smtp_reply *reply)
+{
+	struct str text = { buf_data(&reply->text), buf_len(&reply->text) };
+
+	return reply->code == 421 ||
+	       (reply->code / 100 == 4 && text.len >= 4 &&
+		   memcmp(text.ptr, "4.3.", 4) == 0);
+}
+
+/* MAIL was refused for a reason that another host may not have. */
+static bool
+goes_elsewhere(struct relay *r, const struct smtp_reply *reply)
+{
+	if (r->replayed || r->items[r->nanswered].step != RELAY_MAIL ||
+	    !is_hosts_trouble(reply) ||
+	    relay_route_pick(r->pool, r->class_name, r->needs,
+		r->excluded | (uint64_t)1 << r->host->index) == NULL)
+		return false;
+	warn(r, RELAY_MAIL, reply);
+	relay_host_failed(r->host, "it is in trouble");
+	relay_conn_close(&r->conn);
+	replay(r, true);
+	return true;
+}
+
 static void
 note_code(struct relay *r, int code)
 {
 	r->heard = true;
+	relay_host_works(r->host);
 	if (code >= 400)
 		r->conn->errors++;
 	if (code == 421)
@@ -304,6 +361,8 @@ on_step_reply(struct relay *r, struct smtp_reply *reply)
 		stray(r, reply);
 		return;
 	}
+	if (goes_elsewhere(r, reply))
+		return;
 	note_code(r, reply->code);
 	r->nanswered++;
 	await_answer(r);
@@ -352,7 +411,7 @@ on_chunk_reply(struct relay *r, const struct smtp_reply *reply)
 	if (r->state == TXN_DOT)
 		return true;
 	relay_conn_expect(r->conn,
-	    r->nchunks == 0 ? 0 : r->pool->setup.config->reply_timeout_ms);
+	    r->nchunks == 0 ? 0 : r->host->config->reply_timeout_ms);
 	if (was_full)
 		r->cb->on_room(r->owner);
 	return true;
@@ -475,15 +534,33 @@ void
 relay_found(struct relay *r)
 {
 	relay_conn_use(r->conn, &transaction, r);
-	r->had_peer = true;
+	r->peer = r->host;
 	r->heard = false;
 	enter(r, TXN_STEPS);
 	say_steps(r);
 }
 
+/* A connection that rests, of the host whose turn it is. */
+static struct relay_conn *
+take_idle(struct relay *r)
+{
+	struct relay_host *h = relay_route_pick(
+	    r->pool, r->class_name, r->needs, r->excluded);
+	struct relay_conn *c;
+
+	if (h == NULL)
+		return NULL;
+	relay_set_host(r, h);
+	c = relay_host_take(h);
+	if (c == NULL || (c->offer.extensions & r->needs) == r->needs)
+		return c;
+	relay_host_give(h, &c, false);
+	return NULL;
+}
+
 struct relay *
 relay_open(struct relay_pool *p, const struct relay_callbacks *cb, void *owner,
-    const char *sid)
+    const struct relay_ticket *ticket)
 {
 	struct relay *r = xcalloc(1, sizeof(*r));
 
@@ -491,11 +568,13 @@ relay_open(struct relay_pool *p, const struct relay_callbacks *cb, void *owner,
 	r->size = -1;
 	r->cb = cb;
 	r->owner = owner;
-	str_copy(r->sid, sizeof(r->sid), str_of(sid));
+	r->class_name = ticket->class_name;
+	r->needs = ticket->needs;
+	str_copy(r->sid, sizeof(r->sid), str_of(ticket->sid));
 	evtimer_assign(&r->later, p->setup.base, on_later, r);
 	p->nrelays++;
 	r->state = TXN_SEEKING;
-	r->conn = relay_pool_take(p);
+	r->conn = take_idle(r);
 	r->reused = r->conn != NULL;
 	if (r->reused)
 		relay_found(r);
@@ -580,7 +659,7 @@ send_chunk(struct relay *r, const char *data, size_t len, bool is_last)
 	if (is_last)
 		return;
 	if (r->nchunks == 0)
-		relay_conn_expect(c, r->pool->setup.config->reply_timeout_ms);
+		relay_conn_expect(c, r->host->config->reply_timeout_ms);
 	r->chunk_ends[r->nchunks++] = c->queued;
 }
 
@@ -616,7 +695,7 @@ relay_dot(struct relay *r)
 		r->dot_end = r->conn->queued;
 		enter(r, TXN_DOT);
 		relay_conn_expect(
-		    r->conn, r->pool->setup.config->dot_timeout_ms);
+		    r->conn, r->host->config->dot_timeout_ms);
 	} else if (r->state == TXN_REFUSED) {
 		event_active(&r->later, EV_TIMEOUT, 1);
 	}
@@ -643,9 +722,10 @@ relay_close(struct relay **relay)
 		return;
 	if (r->conn != NULL && may_rest(r)) {
 		r->conn->unheard = r->nchunks;
-		relay_pool_give(r->pool, &r->conn, r->mailed);
+		relay_host_give(r->host, &r->conn, r->mailed);
 	}
 	relay_conn_close(&r->conn);
+	relay_set_host(r, NULL);
 	event_del(&r->later);
 	forget_steps(r);
 	buf_free(&r->chunk);
@@ -658,5 +738,5 @@ relay_close(struct relay **relay)
 const char *
 relay_peer(const struct relay *r)
 {
-	return r->had_peer ? r->pool->peer : "";
+	return r->peer != NULL ? r->peer->peer : "";
 }

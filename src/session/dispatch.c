@@ -89,13 +89,15 @@ cmd_ehlo(struct session *s, struct str args)
 {
 	struct session_worker *w = s->worker;
 	struct buf *out = &s->io.out;
+	struct smtp_offer offer;
 
 	if (!helo_take(s, args))
 		return;
+	session_offer(s, &offer);
 	buf_appendf(out, "250-%s\r\n250-PIPELINING\r\n", w->config->hostname);
 	buf_appendf(out, "250-SIZE %lld\r\n",
 	    (long long)transaction_max_size(s));
-	if (worker_offer(w)->extensions & SMTP_EXT_8BITMIME)
+	if (offer.extensions & SMTP_EXT_8BITMIME)
 		buf_appendf(out, "250-8BITMIME\r\n");
 	buf_appendf(out, "250-CHUNKING\r\n");
 	if (!session_is_tls(s))

@@ -166,6 +166,18 @@ static const struct relay_callbacks callbacks = {
 	.on_failure = on_failure,
 };
 
+/* What we offered and the client now uses, its host must have. */
+static uint32_t
+envelope_needs(struct session *s, const struct item *item)
+{
+	struct smtp_offer offer;
+
+	if (item->body != SMTP_BODY_8BITMIME)
+		return 0;
+	session_offer(s, &offer);
+	return offer.extensions & SMTP_EXT_8BITMIME;
+}
+
 static void
 relay_item(struct session *s, const struct item *item)
 {
@@ -177,10 +189,16 @@ relay_item(struct session *s, const struct item *item)
 	};
 	const struct smtp_rcpt rcpt = { .path = str_of(item->path) };
 
+	const struct relay_ticket ticket = {
+		.sid = s->sid,
+		.class_name = tx->class_name,
+		.needs = envelope_needs(s, item),
+	};
+
 	switch (item->verb) {
 	case SMTP_MAIL:
 		tx->relay = relay_open(s->worker->pool, &callbacks, tx,
-		    s->sid);
+		    &ticket);
 		relay_mail(tx->relay, &mail, SMTP_RECEIVED_MAX);
 		break;
 	case SMTP_RCPT:

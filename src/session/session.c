@@ -158,6 +158,13 @@ session_is_logged_in(const struct session *s)
 }
 
 void
+session_offer(const struct session *s, struct smtp_offer *to)
+{
+	relay_pool_offer(s->worker->pool,
+	    session_is_logged_in(s) ? s->class_name : NULL, to);
+}
+
+void
 session_log(struct session *s, struct log_line *l, enum log_level level,
     const char *event)
 {

@@ -49,6 +49,7 @@ transaction_new(struct session *s)
 	memcpy(tx->peer, s->peer, sizeof tx->peer);
 	tx->listener = s->listen->title;
 	tx->user = xstrdup(s->user);
+	tx->class_name = xstrdup(s->class_name);
 	tx->started_ms = worker_now_ms(s->worker);
 	tx->max_size = transaction_max_size(s);
 	tx->rcpt_left = RCPT_LEFT_UNLIMITED;
@@ -77,6 +78,7 @@ transaction_free(struct transaction *tx)
 	free(tx->reverse_path);
 	free(tx->identity);
 	free(tx->user);
+	free(tx->class_name);
 	free(tx);
 }
 
@@ -94,13 +96,14 @@ transaction_add_recipient(struct transaction *tx, const char *path)
 int64_t
 transaction_max_size(const struct session *s)
 {
-	const struct smtp_offer *offer = worker_offer(s->worker);
 	int64_t max = s->listen->max_size, theirs;
+	struct smtp_offer offer;
 
-	if (!(offer->extensions & SMTP_EXT_SIZE) ||
-	    offer->size <= SMTP_RECEIVED_MAX)
+	session_offer(s, &offer);
+	if (!(offer.extensions & SMTP_EXT_SIZE) ||
+	    offer.size <= SMTP_RECEIVED_MAX)
 		return max;
-	theirs = offer->size - SMTP_RECEIVED_MAX;
+	theirs = offer.size - SMTP_RECEIVED_MAX;
 	return theirs < max ? theirs : max;
 }
 

@@ -42,7 +42,7 @@ struct transaction {
 	struct ledger_entry *take; /* owned; NULL: nothing taken */
 	char sid[ID_SESSION_LEN + 1];
 	unsigned number;
-	char *user;              /* copies: the session may go first */
+	char *user, *class_name; /* copies: the session may go first */
 	char peer[ADDRESS_TEXT];
 	struct crowd_name person;
 	char *identity;          /* blob; once the session has gone, and then only */

@@ -76,18 +76,6 @@ worker_now_ms(struct session_worker *w)
 	return loop->now_ms;
 }
 
-const struct smtp_offer *
-worker_offer(struct session_worker *w)
-{
-	struct upstream_state up;
-
-	if (w->offer_version != shared_upstream_version(w->shared)) {
-		shared_upstream_read(w->shared, &up, &w->offer_version);
-		w->offer = up.offer;
-	}
-	return &w->offer;
-}
-
 void
 worker_count(struct session_worker *w, enum counter c, uint64_t n)
 {
@@ -372,16 +360,17 @@ listeners_open(struct worker_loop *loop)
 }
 
 static void
-loop_open(struct worker_loop *loop, struct ssl_ctx_st *relay_tls)
+loop_open(struct worker_loop *loop, struct ssl_ctx_st *const *relay_tls)
 {
 	struct session_worker *w = &loop->w;
 	const struct timeval tick = { .tv_sec = TICK_S };
 	const struct relay_setup setup = {
 		.base = w->base,
-		.config = &w->config->upstream,
-		.hostname = w->config->hostname,
+		.config = w->config,
 		.shared = w->shared,
 		.row = w->args.row,
+		.board = &w->board,
+		.slot = w->args.slot,
 		.tls = relay_tls,
 		.want_flush = want_flush,
 	};
@@ -436,7 +425,7 @@ static void
 worker_prepare(struct worker_loop *loop, const struct role_args *args)
 {
 	struct session_worker *w = &loop->w;
-	struct ssl_ctx_st *relay_tls = NULL;
+	struct ssl_ctx_st **relay_tls;
 	struct error err = { 0 };
 	uint32_t bits = 0;
 
@@ -460,11 +449,9 @@ worker_prepare(struct worker_loop *loop, const struct role_args *args)
 	w->tls = tls_server_new(w->config, &err);
 	if (w->tls == NULL)
 		fail("certificates", &err);
-	if (w->config->upstream.tls != CONFIG_UPSTREAM_NONE) {
-		relay_tls = relay_tls_new(&w->config->upstream, &err);
-		if (relay_tls == NULL)
-			fail("upstream TLS", &err);
-	}
+	relay_tls = relay_tls_new(w->config, &err);
+	if (relay_tls == NULL)
+		fail("upstream TLS", &err);
 	warm_up(w);
 	w->base = event_base_new();
 	assert(w->base != NULL);

@@ -45,8 +45,6 @@ struct session_worker {
 	struct questions *questions; /* to the pools */
 	struct ledger *ledger;       /* settles that are owed */
 	bool has_policies;           /* none: nothing to ask */
-	struct smtp_offer offer;   /* of the upstream, as of offer_version */
-	uint32_t offer_version;
 	bool needs_owned;          /* a policy wants to know whose the sender is */
 	bool draining;
 	struct session_list sessions; /* all living */
@@ -61,8 +59,6 @@ struct session_worker {
 
 /* The clock of this turn. */
 int64_t worker_now_ms(struct session_worker *w);
-/* What the upstream offers, as the control process last saw it. */
-const struct smtp_offer *worker_offer(struct session_worker *w);
 void worker_count(struct session_worker *w, enum counter c, uint64_t n);
 /* Gauges go down as well. */
 void worker_uncount(struct session_worker *w, enum counter c);

@@ -43,8 +43,8 @@ def test_status_tells_processes_upstream_and_counters(portero, sink):
     assert status["generation"] == 1
     assert status["config"] == str(portero.config)
     assert status["root"] == IS_ROOT
-    assert status["upstream"]["state"] == "up"
-    assert status["upstream"]["addresses"] == [f"127.0.0.1:{sink.port}"]
+    assert status["upstreams"][0]["state"] == "up"
+    assert status["upstreams"][0]["addresses"] == [f"127.0.0.1:{sink.port}"]
     counters = status["counters"]
     assert counters["login_ok"] == 1
     assert counters["messages_accepted"] == 1
@@ -85,7 +85,7 @@ def test_a_dead_worker_is_replaced_and_status_shows_it(start):
 
 def test_a_name_of_the_hosts_file_is_resolved(start, sink):
     portero = start(upstream={"hosts": [f"localhost:{sink.port}"]})
-    upstream = portero.status()["upstream"]
+    upstream = portero.status()["upstreams"][0]
     assert f"127.0.0.1:{sink.port}" in upstream["addresses"]
     send_one(portero)
 
@@ -94,15 +94,15 @@ def test_an_upstream_that_refuses_is_down_with_the_reason(start):
     port = free_port()
     portero = start(upstream={"hosts": [f"127.0.0.1:{port}"]})
     upstream = wait_until(
-        lambda: (u := portero.status()["upstream"])["state"] == "down" and u)
+        lambda: (u := portero.status()["upstreams"][0])["state"] == "down" and u)
     assert "refused" in upstream["error"]
     assert portero.events("upstream", state="down")
 
 
 def test_a_name_that_does_not_resolve_is_told_once(start):
     portero = start(upstream={"hosts": ["upstream.invalid:25"]})
-    assert portero.status()["upstream"]["state"] == "unresolved"
-    assert portero.status()["upstream"]["addresses"] == []
+    assert portero.status()["upstreams"][0]["state"] == "unresolved"
+    assert portero.status()["upstreams"][0]["addresses"] == []
     assert len(portero.events("upstream", state="unresolved")) == 1
 
 
@@ -111,17 +111,17 @@ def test_a_reload_to_a_name_that_does_not_resolve_forgets_the_old_one(start):
     portero.options["upstream"]["hosts"] = ["upstream.invalid:25"]
     portero.write_config()
     assert portero.ctl("reload").returncode == 0
-    assert portero.status()["upstream"]["addresses"] == []
+    assert portero.status()["upstreams"][0]["addresses"] == []
 
 
 def test_a_reload_keeps_what_an_upstream_offered_that_is_away_now(
         portero, sink):
-    before = portero.status()["upstream"]["offer"]
+    before = portero.status()["upstreams"][0]["offer"]
     assert "8BITMIME" in before["extensions"]
     sink.down()
     assert portero.ctl("reload").returncode == 0
-    wait_until(lambda: portero.status()["upstream"]["state"] == "down")
-    assert portero.status()["upstream"]["offer"] == before
+    wait_until(lambda: portero.status()["upstreams"][0]["state"] == "down")
+    assert portero.status()["upstreams"][0]["offer"] == before
     with portero.secure() as client:
         assert "8BITMIME" in client.ehlo()
 

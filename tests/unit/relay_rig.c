@@ -27,6 +27,18 @@ on_want_flush(void *arg)
 	r->wants_flush = true;
 }
 
+static char *no_classes[] = { NULL };
+
+static void
+rig_board_open(struct board *b)
+{
+	struct error err;
+	int fd = board_create(b, 2, 1, 1, &err);
+
+	assert_int_not_equal(fd, -1);
+	close(fd);
+}
+
 void
 rig_open(struct rig *r)
 {
@@ -39,9 +51,14 @@ rig_open(struct rig *r)
 	r->base = event_base_new();
 	fake_open(&r->fake, r->base);
 	r->shared = xcalloc(1, (sizeof(struct shared) + 63) / 64 * 64);
+	rig_board_open(&r->board);
+	r->host = (struct config_host){ "mx.example.net", 25 };
 	r->config = (struct config_upstream){
-		.host = "mx.example.net",
-		.port = 25,
+		.title = "",
+		.hosts = &r->host,
+		.nhosts = 1,
+		.classes = no_classes,
+		.priority = 1,
 		.tls = CONFIG_UPSTREAM_NONE,
 		.verify = true,
 		.connect_timeout_ms = 4000,
@@ -49,6 +66,10 @@ rig_open(struct rig *r)
 		.dot_timeout_ms = 4000,
 		.idle_connections = 8,
 	};
+	r->whole = (struct config){ .hostname = "portero.example.org",
+		.upstreams = &r->config,
+		.nupstreams = 1,
+		.nhosts = 1 };
 	rig_publish(r, &first, 1);
 }
 
@@ -57,15 +78,20 @@ rig_start(struct rig *r)
 {
 	struct relay_setup setup = {
 		.base = r->base,
-		.config = &r->config,
-		.hostname = "portero.example.org",
+		.config = &r->whole,
 		.shared = r->shared,
 		.row = 3,
-		.tls = r->tls,
+		.board = &r->board,
+		.slot = 1,
 		.want_flush = on_want_flush,
 		.want_flush_arg = r,
 	};
 
+	struct error err;
+
+	r->tls = relay_tls_new(&r->whole, &err);
+	assert_non_null(r->tls);
+	setup.tls = r->tls;
 	r->pool = relay_pool_new(&setup);
 }
 
@@ -75,7 +101,8 @@ rig_close(struct rig *r)
 	relay_pool_free(&r->pool);
 	assert_int_equal(rig_counter(r, COUNTER_UPSTREAM_CONNECTIONS), 0);
 	fake_close(&r->fake);
-	SSL_CTX_free(r->tls);
+	relay_tls_free(&r->tls, &r->whole);
+	board_unmap(&r->board);
 	SSL_CTX_free(r->fake.tls);
 	event_base_free(r->base);
 	free(r->shared);
@@ -102,14 +129,23 @@ rig_teardown(void **state)
 void
 rig_publish(struct rig *r, const size_t *ports, size_t n)
 {
-	struct upstream_state up = { .naddresses = (uint32_t)n };
+	rig_publish_host(r, 0, ports, n);
+}
+
+void
+rig_publish_host(
+    struct rig *r, unsigned host, const size_t *ports, size_t n)
+{
+	struct upstream_state up = { .naddresses = (uint32_t)n,
+		.up_since_ms = 1 };
 	size_t i;
 
 	for (i = 0; i < n; i++) {
 		up.address[i] = r->fake.ports[ports[i]].address;
 		up.address_len[i] = sizeof(struct sockaddr_in);
 	}
-	shared_upstream_write(r->shared, &up);
+	shared_upstream_write(&r->shared->upstreams[host], &up);
+	atomic_store(&r->board.hosts[host].slot, host + 1);
 }
 
 static void
@@ -264,13 +300,16 @@ owner_begin(struct owner *o, struct rig *r, unsigned recipients, bool data)
 	struct smtp_mail mail = { .path = STR("ana@example.org"),
 		.size = 1000,
 		.body = SMTP_BODY_8BITMIME };
+	const struct relay_ticket ticket = { .sid = "7Q3K9F2M",
+		.class_name = o->class_name == NULL ? "" : o->class_name,
+		.needs = o->needs };
 	struct smtp_rcpt rcpt;
 	unsigned i;
 
 	o->rig = r;
 	o->is_over = false;
 	o->said[0] = '\0';
-	o->relay = relay_open(r->pool, &callbacks, o, "7Q3K9F2M");
+	o->relay = relay_open(r->pool, &callbacks, o, &ticket);
 	relay_mail(o->relay, &mail, 200);
 	for (i = 0; i < recipients; i++) {
 		rcpt.path = str_of(names[i % 3]);

@@ -16,14 +16,18 @@
 #include <stdbool.h>
 
 #include "fake_upstream.h"
+#include "ipc/board.h"
 #include "relay/relay.h"
 
 struct rig {
 	struct event_base *base;
 	struct fake_upstream fake;
-	struct config_upstream config;
+	struct config_host host;
+	struct config_upstream config; /* its only host is .host */
+	struct config whole;           /* its only upstream is .config */
 	struct shared *shared;
-	struct ssl_ctx_st *tls;
+	struct board board;
+	struct ssl_ctx_st **tls; /* NULL until rig_start() makes it */
 	struct relay_pool *pool;
 	bool wants_flush;
 	int log; /* a memory file with what was logged */
@@ -41,20 +45,26 @@ struct owner {
 	char reply[256];    /* text of the last reply */
 	char detail[400];   /* of the failure */
 	const char *body;   /* sent after 354 with the dot; NULL: by the test */
+	const char *class_name; /* NULL: none */
+	uint32_t needs;
 	bool is_over;       /* finally answered, refused or failed; closed */
 	bool keeps_open;    /* the test closes */
 	struct owner *next; /* begins when this one is over, in the same call */
 };
 
 void rig_open(struct rig *r);
-/* Makes the pool; config may be changed before. */
+/* Makes the pool; config may be changed before, and whole, when there are to
+ * be more upstreams. */
 void rig_start(struct rig *r);
 void rig_close(struct rig *r);
 /* cmocka's setup and teardown around each test: *state is a struct rig. */
 int rig_setup(void **state);
 int rig_teardown(void **state);
-/* Publishes these ports of the fake as the upstream's addresses. */
+/* Publishes these ports of the fake as the first host's addresses, or as those
+ * of another. */
 void rig_publish(struct rig *r, const size_t *ports, size_t n);
+void rig_publish_host(
+    struct rig *r, unsigned host, const size_t *ports, size_t n);
 /* One turn of the loop, as a worker makes it. */
 void rig_turn(struct rig *r);
 /* Turns until *flag is true and the scripts are played; at most 5 seconds. */

@@ -78,12 +78,12 @@ test_a_short_configuration_gets_safe_defaults(void **state)
 	assert_int_equal(c->network.rate, 240);
 	assert_int_equal(c->exempt.n, 2);
 	assert_int_equal(c->max_transactions, 20);
-	assert_string_equal(c->upstream.host, "mail.example.org");
-	assert_int_equal(c->upstream.port, 25);
-	assert_int_equal(c->upstream.tls, CONFIG_UPSTREAM_STARTTLS);
-	assert_true(c->upstream.verify);
-	assert_int_equal(c->upstream.dot_timeout_ms, 600000);
-	assert_int_equal(c->upstream.resolve_every_s, 60);
+	assert_string_equal(c->upstreams[0].hosts[0].name, "mail.example.org");
+	assert_int_equal(c->upstreams[0].hosts[0].port, 25);
+	assert_int_equal(c->upstreams[0].tls, CONFIG_UPSTREAM_STARTTLS);
+	assert_true(c->upstreams[0].verify);
+	assert_int_equal(c->upstreams[0].dot_timeout_ms, 600000);
+	assert_int_equal(c->upstreams[0].resolve_every_s, 60);
 	config_free(&c);
 }
 
@@ -261,8 +261,8 @@ test_upstream_hosts_are_taken_apart(void **state)
 			hosts[i].text);
 		struct config *c = load_good(text);
 
-		assert_string_equal(c->upstream.host, hosts[i].host);
-		assert_int_equal(c->upstream.port, hosts[i].port);
+		assert_string_equal(c->upstreams[0].hosts[0].name, hosts[i].host);
+		assert_int_equal(c->upstreams[0].hosts[0].port, hosts[i].port);
 		config_free(&c);
 		free(text);
 	}
@@ -293,21 +293,96 @@ test_wrong_upstream_hosts_are_refused(void **state)
 	}
 }
 
+static const char start_of_all[] =
+    "hostname = a\n"
+    "tls { certificate = /c key = /k }\n"
+    "listen \"l\" { port = 465 tls = implicit }\n"
+    "auth \"p\" { plugin = unseen }\n";
+
+static void
+test_upstreams_are_numbered_through(void **state)
+{
+	char *text = xasprintf("%s%s", start_of_all,
+	    "upstream { hosts = {a, \"b:26\"} }\n"
+	    "upstream \"spare\" { hosts = c priority = 2 dot_timeout = 1m }\n"
+	    "upstream \"bulk\" { hosts = {d, a} classes = {news, list} }\n");
+	struct config *c = load_good(text);
+
+	(void)state;
+	assert_int_equal(c->nupstreams, 3);
+	assert_int_equal(c->nhosts, 5);
+	assert_int_equal(c->dot_timeout_ms, 600000);
+	assert_string_equal(c->upstreams[0].title, "");
+	assert_int_equal(c->upstreams[0].nhosts, 2);
+	assert_int_equal(c->upstreams[0].hosts[1].port, 26);
+	assert_int_equal(c->upstreams[0].priority, 1);
+	assert_null(c->upstreams[0].classes[0]);
+	assert_int_equal(c->upstreams[1].first, 2);
+	assert_int_equal(c->upstreams[1].priority, 2);
+	assert_string_equal(c->upstreams[2].title, "bulk");
+	assert_int_equal(c->upstreams[2].first, 3);
+	assert_string_equal(c->upstreams[2].classes[1], "list");
+	config_free(&c);
+	free(text);
+}
+
+static void
+test_upstreams_that_contradict_each_other_are_refused(void **state)
+{
+	static const struct {
+		const char *text, *said;
+	} cases[] = {
+		{ "upstream { hosts = {a, \"A:25\"} }\n",
+		    "x.conf:5: error: hosts = \"A:25\" stands there twice\n" },
+		{ "upstream { hosts = a }\nupstream { hosts = b }\n",
+		    "x.conf:6: error: " },
+		{ "upstream { hosts = a }\nupstream \"s\" { hosts = b }\n",
+		    "x.conf:6: error: upstream \"s\" has the priority of "
+		    "upstream \"\" for the same people" },
+		{ "upstream { hosts = a }\n"
+		  "upstream \"s\" { hosts = b classes = {x, y} }\n"
+		  "upstream \"t\" { hosts = c classes = y }\n",
+		    "x.conf:7: error: upstream \"t\" has the priority of" },
+		{ "upstream \"s\" { hosts = b classes = x }\n",
+		    "x.conf:5: error: all sections upstream have classes" },
+		{ "upstream { hosts = a classes = {} }\n",
+		    "x.conf:5: error: classes is empty" },
+		{ "upstream { hosts = a }\n"
+		  "upstream \"s\" { hosts = b classes = {\"\"} }\n",
+		    "x.conf:6: error: classes = \"\" is not the name" },
+		{ "upstream { hosts = a priority = 0 }\n",
+		    "x.conf:5: error: priority = 0 " },
+		{ "upstream \"s t\" { hosts = a }\n",
+		    "x.conf:5: error: the title \"s t\" of upstream" },
+		{ "upstream { hosts = {a01,a02,a03,a04,a05,a06,a07,a08,a09,a10,"
+		  "a11,a12,a13,a14,a15,a16,a17,a18,a19,a20,a21,a22,a23,a24,a25,"
+		  "a26,a27,a28,a29,a30,a31,a32,a33} }\n",
+		    "x.conf:5: error: more than 32 hosts" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char *text = xasprintf("%s%s", start_of_all, cases[i].text);
+		const char *said;
+		struct config *c = config_rig_text(text, &said);
+
+		if (strstr(said, cases[i].said) == NULL)
+			fail_msg("case %zu: %s", i, said);
+		config_free(&c);
+		free(text);
+	}
+}
+
 static void
 test_lints_warn_and_do_not_refuse(void **state)
 {
-	static const char start[] =
-	    "hostname = a\n"
-	    "tls { certificate = /c key = /k }\n"
-	    "listen \"l\" { port = 465 tls = implicit }\n"
-	    "auth \"p\" { plugin = unseen }\n";
 	char text[512];
 
 	(void)state;
-	snprintf(text, sizeof text, "%s%s", start,
+	snprintf(text, sizeof text, "%s%s", start_of_all,
 	    "upstream { hosts = {\"127.0.0.1\"} tls = none }\n");
 	expect_said(text, "");
-	snprintf(text, sizeof text, "%s%s", start,
+	snprintf(text, sizeof text, "%s%s", start_of_all,
 	    "upstream { hosts = {\"mail\"} tls = none\n dot_timeout = 15m }\n");
 	expect_said(text,
 	    "x.conf:1: warning: drain_timeout is shorter than "
@@ -552,6 +627,9 @@ main(void)
 		cmocka_unit_test(test_listeners_are_flattened_in_order),
 		cmocka_unit_test(test_upstream_hosts_are_taken_apart),
 		cmocka_unit_test(test_wrong_upstream_hosts_are_refused),
+		cmocka_unit_test(test_upstreams_are_numbered_through),
+		cmocka_unit_test(
+		    test_upstreams_that_contradict_each_other_are_refused),
 		cmocka_unit_test(test_lints_warn_and_do_not_refuse),
 		cmocka_unit_test(test_printing_can_be_read_again),
 		cmocka_unit_test(test_what_needs_a_restart_is_named),

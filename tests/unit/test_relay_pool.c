@@ -235,7 +235,7 @@ test_rest_ends_in_time(void **state)
 	fake_script(&r->fake, 0, script);
 	rig_start(r);
 	rig_send(r, &o, 1);
-	c = TAILQ_FIRST(&r->pool->idle);
+	c = TAILQ_FIRST(&r->pool->hosts[0].idle);
 	assert_in_range(c->reply_by - clock_mono_ms(), 1, 5000);
 	relay_conn_expect(c, 1);
 	while (relay_pool_idle(r->pool) > 0)

@@ -71,17 +71,14 @@ static const struct trust trusts[] = {
 static void
 use(struct rig *r, const struct trust *t, enum config_upstream_tls tls)
 {
-	struct error err;
 	SSL_CTX *other = fake_tls_new("mx.example.net", other_file);
 
 	r->fake.tls = fake_tls_new(t->certificate, ca_file);
 	r->config.tls = tls;
-	r->config.host = (char *)(uintptr_t)t->host;
+	r->host.name = (char *)(uintptr_t)t->host;
 	r->config.tls_name = (char *)(uintptr_t)t->tls_name;
 	r->config.ca_file = t->other_ca ? other_file : ca_file;
 	r->config.verify = !t->no_verify;
-	r->tls = relay_tls_new(&r->config, &err);
-	assert_non_null(r->tls);
 	SSL_CTX_free(other);
 }
 
@@ -217,9 +214,9 @@ test_old_protocols_are_refused(void **state)
 	SSL_CTX_set_min_proto_version(r->fake.tls, TLS1_1_VERSION);
 	SSL_CTX_set_max_proto_version(r->fake.tls, TLS1_1_VERSION);
 	SSL_CTX_set_security_level(r->fake.tls, 0);
-	SSL_CTX_set_security_level(r->tls, 0);
 	fake_script(&r->fake, 0, script);
 	rig_start(r);
+	SSL_CTX_set_security_level(r->tls[0], 0);
 	rig_send(r, &o, 1);
 	rig_expect(r, &o, "tls");
 }
@@ -287,13 +284,14 @@ test_next_address_is_tried_after_tls_trouble(void **state)
 static void
 test_unreadable_ca_file_is_an_error(void **state)
 {
-	struct config_upstream u = { .host = (char *)(uintptr_t) "mx.test",
+	struct config_upstream u = { .tls = CONFIG_UPSTREAM_IMPLICIT,
 		.verify = true,
 		.ca_file = (char *)(uintptr_t) "/nonexistent/ca.pem" };
+	const struct config c = { .upstreams = &u, .nupstreams = 1 };
 	struct error err;
 
 	(void)state;
-	assert_null(relay_tls_new(&u, &err));
+	assert_null(relay_tls_new(&c, &err));
 	assert_non_null(strstr(err.text, "/nonexistent/ca.pem"));
 	assert_non_null(strstr(err.text, "No such file"));
 }
@@ -327,15 +325,18 @@ probe(struct rig *r, struct probed *p, const char *const *script)
 {
 	struct relay_setup setup = {
 		.base = r->base,
-		.config = &r->config,
-		.hostname = "portero.example.org",
+		.config = &r->whole,
 		.shared = r->shared,
-		.tls = r->tls,
+		.board = &r->board,
 	};
+	struct error err;
 
 	memset(p, 0, sizeof(*p));
+	if (r->tls == NULL)
+		r->tls = relay_tls_new(&r->whole, &err);
+	setup.tls = r->tls;
 	fake_script(&r->fake, 0, script);
-	p->probe = relay_probe_start(&setup, &r->fake.ports[0].address,
+	p->probe = relay_probe_start(&setup, 0, &r->fake.ports[0].address,
 	    sizeof(struct sockaddr_in), on_probed, p);
 	assert_false(p->done);
 	rig_run(r, &p->done);
