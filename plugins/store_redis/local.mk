@@ -19,7 +19,8 @@ store_redis_la_SOURCES = plugins/store_redis/store_redis.c \
 	plugins/store_redis/connection.c plugins/store_redis/connection.h \
 	plugins/store_redis/script.h \
 	plugins/store_redis/servers.c plugins/store_redis/servers.h \
-	plugins/store_redis/settings.c plugins/store_redis/settings.h
+	plugins/store_redis/settings.c plugins/store_redis/settings.h \
+	plugins/store_redis/status.c plugins/store_redis/status.h
 nodist_store_redis_la_SOURCES = plugins/store_redis/script.c
 store_redis_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 store_redis_la_CFLAGS = $(AM_CFLAGS) $(HIREDIS_CFLAGS)

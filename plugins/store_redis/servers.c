@@ -16,6 +16,7 @@ struct servers {
 	const struct portero_host *host; /* borrowed */
 	const struct settings *settings; /* borrowed */
 	struct connection *connection;   /* owned; NULL: none */
+	char where[80];                  /* whereto it leads */
 	size_t first;                    /* server to try first */
 };
 
@@ -58,20 +59,28 @@ is_ok(
 	return good;
 }
 
-/* Who may not ask is told by the first write. */
+/* Does the reply to INFO allow that? Who may not ask is told by the first
+ * write. */
+static bool
+may_be_primary(const redisReply *r)
+{
+	if (r->type == REDIS_REPLY_ERROR)
+		return strncmp(r->str, "NOPERM ", 7) == 0;
+	return r->type == REDIS_REPLY_STRING &&
+	    strstr(r->str, "role:master") != NULL;
+}
+
 static bool
 is_primary(struct connection *c, int64_t until_ms, char why[WHY_LEN])
 {
 	redisReply *r = connection_reply(c, until_ms);
-	bool good =
-	    r != NULL && (r->type == REDIS_REPLY_ERROR ||
-			     (r->type == REDIS_REPLY_STRING &&
-				 strstr(r->str, "role:master") != NULL));
+	bool good = r != NULL && may_be_primary(r);
 
 	if (r == NULL)
 		snprintf(why, WHY_LEN, "%s", connection_why(c));
 	else if (!good)
-		snprintf(why, WHY_LEN, "it is not a primary");
+		snprintf(why, WHY_LEN, "%.190s", r->type == REDIS_REPLY_ERROR ?
+			r->str : "it is not a primary");
 	freeReplyObject(r);
 	return good;
 }
@@ -99,13 +108,15 @@ greet(const struct servers *s, struct connection *c, int64_t until_ms,
 }
 
 static struct connection *
-open_primary(const struct servers *s, const struct address *a, int64_t until_ms,
+open_primary(struct servers *s, const struct address *a, int64_t until_ms,
     char why[WHY_LEN])
 {
 	struct connection *c = connection_open(s->host, a, until_ms, why);
 
 	if (c != NULL && !greet(s, c, until_ms, why))
 		connection_close(&c);
+	if (c != NULL)
+		snprintf(s->where, sizeof s->where, "%s", a->text);
 	return c;
 }
 
@@ -169,7 +180,7 @@ find_primary(const struct servers *s, const struct address *sentinel,
 }
 
 static struct connection *
-open_by_sentinel(const struct servers *s, const struct address *sentinel,
+open_by_sentinel(struct servers *s, const struct address *sentinel,
     int64_t until_ms, char why[WHY_LEN])
 {
 	struct address a = { 0 };
@@ -221,6 +232,12 @@ servers_take(
 		open_any(
 		    s, connected_ms < until_ms ? connected_ms : until_ms, why);
 	return s->connection;
+}
+
+const char *
+servers_where(const struct servers *s)
+{
+	return s->where;
 }
 
 void

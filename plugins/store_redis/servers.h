@@ -21,6 +21,8 @@ void servers_free(struct servers **s);
  * dropped. NULL: the reason is in why. */
 struct connection *servers_take(
     struct servers *s, int64_t until_ms, bool *is_new, char why[WHY_LEN]);
+/* Where it leads: an address as configured, or as a Sentinel named it. */
+const char *servers_where(const struct servers *s);
 /* The connection is of no more use. */
 void servers_drop(struct servers *s);
 

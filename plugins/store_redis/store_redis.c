@@ -16,6 +16,7 @@
 #include "answer.h"
 #include "call.h"
 #include "servers.h"
+#include "status.h"
 
 #define MAX_CALLS 256 /* sent before the first answer is read */
 #define COMPLAIN_EVERY_MS 60000
@@ -41,12 +42,21 @@ complain(struct store *s, const char *what)
 	s->host->log(s->host, PORTERO_LOG_ERROR, "%s", what);
 }
 
+/* Nobody waits longer for the store. */
+static int64_t
+deadline(const struct store *s)
+{
+	return connection_now_ms() + s->settings->connect_timeout_ms +
+	    s->settings->command_timeout_ms;
+}
+
 /* ---- one exchange -------------------------------------------------------- */
 
 enum exchange {
 	EXCHANGED = 1, /* all are answered, if some with a failure */
 	UNKNOWN,       /* the server does not know the script */
 	LOST,          /* the connection is lost */
+	REFUSED,       /* the server cannot do that now */
 	USELESS        /* the store is of no use now */
 };
 
@@ -96,7 +106,7 @@ read_next(
 		break;
 	case ANSWER_REFUSED:
 		op_fail(op);
-		result = USELESS;
+		result = REFUSED;
 		break;
 	case ANSWER_NONSENSE:
 		result = USELESS;
@@ -137,13 +147,12 @@ exchange(struct store *s, struct connection *c, struct work *w, bool with_text,
 }
 
 /* Asks until all is answered, once more on another connection if the kept one
- * turns out to be dead. 0, or -1: the store is away. */
+ * turns out to be dead or to lead to a server that is the primary no more. 0,
+ * or -1: the store is away. */
 static int
 work_off(struct store *s, struct work *w)
 {
-	int64_t until_ms = connection_now_ms() +
-	                   s->settings->connect_timeout_ms +
-	                   s->settings->command_timeout_ms;
+	int64_t until_ms = deadline(s);
 	enum exchange result = EXCHANGED;
 	bool with_text = false, is_new;
 	struct connection *c;
@@ -158,7 +167,7 @@ work_off(struct store *s, struct work *w)
 		w->sent = true;
 		result = exchange(s, c, w, with_text,
 		    command_ms < until_ms ? command_ms : until_ms);
-		if (result == LOST && !is_new)
+		if ((result == LOST || result == REFUSED) && !is_new)
 			servers_drop(s->servers);
 		else if (result == UNKNOWN && !with_text)
 			with_text = true;
@@ -194,9 +203,7 @@ on_row(void *arg, const struct portero_row *row)
 static redisReply *
 scan(struct store *s, const struct portero_op *op)
 {
-	int64_t until_ms = connection_now_ms() +
-	                   s->settings->connect_timeout_ms +
-	                   s->settings->command_timeout_ms;
+	int64_t until_ms = deadline(s);
 	struct connection *c;
 	redisReply *r;
 	bool is_new;
@@ -329,6 +336,55 @@ store_apply(void *ctx, struct portero_op *ops, size_t n)
 	return ret;
 }
 
+/* ---- status -------------------------------------------------------------- */
+
+static int
+store_status(void *ctx,
+    void (*row)(void *arg, const char *name, const char *value), void *arg)
+{
+	const struct status_reader to = { row, arg };
+	struct store *s = ctx;
+	int64_t until_ms = deadline(s);
+	struct connection *c;
+	bool is_new;
+
+	c = servers_take(s->servers, until_ms, &is_new, s->trouble);
+	if (c == NULL)
+		return -1;
+	row(arg, "server", servers_where(s->servers));
+	if (status_read(c, s->settings->prefix, until_ms, &to))
+		return 0;
+	snprintf(s->trouble, WHY_LEN, "%s", connection_why(c));
+	servers_drop(s->servers);
+	return -1;
+}
+
+static void
+log_warning(void *arg, const char *name, const char *value)
+{
+	const struct store *s = arg;
+
+	if (strcmp(name, "warning") == 0)
+		s->host->log(s->host, PORTERO_LOG_WARNING, "%s", value);
+}
+
+/* What the first of the workers sees when it starts. */
+static void
+look_around(struct store *s)
+{
+	const struct status_reader to = { log_warning, s };
+	int64_t until_ms = deadline(s);
+	struct connection *c;
+	bool is_new;
+
+	c = servers_take(s->servers, until_ms, &is_new, s->trouble);
+	if (c == NULL)
+		s->host->log(s->host, PORTERO_LOG_ERROR,
+		    "the store is away: %s", s->trouble);
+	else if (!status_warn(c, until_ms, &to))
+		servers_drop(s->servers);
+}
+
 static const char *
 store_trouble(void *ctx)
 {
@@ -338,6 +394,16 @@ store_trouble(void *ctx)
 }
 
 /* ---- the plugin ---------------------------------------------------------- */
+
+/* Nothing is kept there: it tells who is the first. */
+static size_t
+store_share_size(const struct portero_host *host,
+    const struct portero_conf *conf)
+{
+	(void)host;
+	(void)conf;
+	return sizeof(uint64_t);
+}
 
 static void
 store_close(void *ctx)
@@ -370,6 +436,8 @@ store_open(const struct portero_host *host, const struct portero_conf *conf,
 		store_close(s);
 		return -1;
 	}
+	if (state == PORTERO_SHARE_NEW || state == PORTERO_SHARE_KEPT)
+		look_around(s);
 	*ctx = s;
 	return 0;
 }
@@ -379,6 +447,7 @@ static const struct portero_store store = {
 	.apply = store_apply,
 	.remote = true,
 	.trouble = store_trouble,
+	.status = store_status,
 };
 
 const struct portero_plugin portero_plugin = {
@@ -387,6 +456,7 @@ const struct portero_plugin portero_plugin = {
 	.name = "store_redis",
 	.version = "1",
 	.options = settings_options,
+	.share_size = store_share_size,
 	.open = store_open,
 	.close = store_close,
 	.store = &store,

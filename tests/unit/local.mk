@@ -131,7 +131,8 @@ store_redis_files = plugins/store_redis/store_redis.c \
 	plugins/store_redis/connection.c plugins/store_redis/connection.h \
 	plugins/store_redis/script.h \
 	plugins/store_redis/servers.c plugins/store_redis/servers.h \
-	plugins/store_redis/settings.c plugins/store_redis/settings.h
+	plugins/store_redis/settings.c plugins/store_redis/settings.h \
+	plugins/store_redis/status.c plugins/store_redis/status.h
 tests_unit_test_store_redis_SOURCES = tests/unit/test_store_redis.c \
 	$(fake_host) $(store_redis_files) \
 	tests/unit/limit_model.c tests/unit/limit_model.h \

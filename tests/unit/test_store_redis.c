@@ -95,6 +95,375 @@ test_the_store_and_the_model_agree_in_random_traffic(void **state)
 	portero_plugin.close(ctx);
 }
 
+/* ---- asking ------------------------------------------------------------ */
+
+static struct portero_charge
+hourly(int64_t max)
+{
+	return (struct portero_charge){ .size = sizeof(struct portero_charge),
+		.limit = "hourly",
+		.unit = PORTERO_MESSAGES,
+		.amount = 1,
+		.max = max,
+		.window_s = 3600 };
+}
+
+static struct portero_op
+operation(enum portero_op_kind kind, const char *key, unsigned tx)
+{
+	struct portero_op op = { .size = sizeof op,
+		.kind = kind,
+		.key = { key, strlen(key) },
+		.lifetime_s = 3600 };
+
+	memcpy(op.txid, &tx, sizeof tx);
+	return op;
+}
+
+/* What apply() says; the result is in *op. */
+static int
+take(void *ctx, const char *key, unsigned tx, struct portero_op *op)
+{
+	static struct portero_charge c;
+
+	c = hourly(100);
+	*op = operation(PORTERO_OP_TAKE, key, tx);
+	op->charges = &c;
+	op->ncharges = 1;
+	return portero_plugin.store->apply(ctx, op, 1);
+}
+
+static void
+take_one(void *ctx, const char *key, unsigned tx)
+{
+	struct portero_op op;
+
+	assert_int_equal(take(ctx, key, tx, &op), 0);
+	assert_int_equal(op.result, PORTERO_OP_DONE);
+}
+
+static int64_t
+used(void *ctx, const char *key)
+{
+	struct portero_charge c = hourly(PORTERO_UNLIMITED);
+	struct portero_op op = operation(PORTERO_OP_PEEK, key, 0);
+
+	op.charges = &c;
+	op.ncharges = 1;
+	assert_int_equal(portero_plugin.store->apply(ctx, &op, 1), 0);
+	assert_int_equal(op.result, PORTERO_OP_DONE);
+	return c.used;
+}
+
+static void
+settle(void *ctx, const char *key, unsigned tx, int64_t messages)
+{
+	struct portero_op op = operation(PORTERO_OP_SETTLE, key, tx);
+
+	op.actual[PORTERO_MESSAGES] = messages;
+	assert_int_equal(portero_plugin.store->apply(ctx, &op, 1), 0);
+	assert_int_equal(op.result, PORTERO_OP_DONE);
+}
+
+static void
+tell_server(const char *format, const char *word)
+{
+	redisReply *r = redis_rig_ask(rig, format, word);
+
+	if (r->type == REDIS_REPLY_ERROR)
+		fail_msg("%s: %s", format, r->str);
+	freeReplyObject(r);
+}
+
+static void *
+open_empty(void)
+{
+	tell_server("FLUSHALL", NULL);
+	return open_store(rig->uri);
+}
+
+/* ---- keys -------------------------------------------------------------- */
+
+static void
+test_every_key_ends_some_day(void **state)
+{
+	void *ctx = open_empty();
+	redisReply *keys;
+
+	(void)state;
+	take_one(ctx, "ana", 1);
+	take_one(ctx, "ana", 2);
+	settle(ctx, "ana", 1, 0);
+	settle(ctx, "ana", 3, 0);
+	keys = redis_rig_ask(rig, "KEYS *");
+	assert_int_equal(keys->elements, 5); /* c, o and three of t */
+	for (size_t i = 0; i < keys->elements; i++) {
+		redisReply *ttl = redis_rig_ask(rig, "TTL %b",
+		    keys->element[i]->str, keys->element[i]->len);
+
+		assert_in_range(ttl->integer, 3600, 3661 + 86400);
+		freeReplyObject(ttl);
+	}
+	freeReplyObject(keys);
+	*rig->now_us += INT64_C(4000) * 1000000;
+	assert_int_equal(used(ctx, "ana"), 0);
+	*rig->now_us += INT64_C(90000) * 1000000;
+	keys = redis_rig_ask(rig, "KEYS *");
+	assert_int_equal(keys->elements, 0);
+	freeReplyObject(keys);
+	portero_plugin.close(ctx);
+}
+
+static void
+test_a_name_cannot_leave_its_key(void **state)
+{
+	static const char *const names[] = { "a", "a}:c", "a}{b", "{a", "%61",
+		"A", "a b", "a\n", "\xc3\xa4", "" };
+	void *ctx = open_empty();
+	redisReply *keys;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		take_one(ctx, names[i], 7);
+		assert_int_equal(used(ctx, names[i]), 1);
+	}
+	keys = redis_rig_ask(rig, "KEYS portero:1:{p*}:c");
+	assert_int_equal(keys->elements, sizeof names / sizeof *names);
+	for (size_t i = 0; i < keys->elements; i++)
+		for (const char *c = keys->element[i]->str; *c != '\0'; c++)
+			assert_in_range(*c, '!', '~');
+	freeReplyObject(keys);
+	portero_plugin.close(ctx);
+}
+
+/* Each key of ana's becomes what the command makes of it. */
+static void
+spoil(const char *command)
+{
+	redisReply *keys = redis_rig_ask(rig, "KEYS *");
+
+	for (size_t i = 0; i < keys->elements; i++) {
+		char *key = keys->element[i]->str;
+		size_t len = keys->element[i]->len;
+
+		freeReplyObject(redis_rig_ask(rig, "DEL %b", key, len));
+		freeReplyObject(redis_rig_ask(rig, command, key, len));
+	}
+	freeReplyObject(keys);
+}
+
+static void
+test_values_of_others_count_as_absent_and_are_told(void **state)
+{
+	static const char *const commands[] = { "SET %b nonsense",
+		"SET %b P1nonsense", "SET %b R", "SET %b RRRRRRRRRRRRRRRRRRRRR",
+		"SET %b -1", "SET %b 9223372036854775808", "RPUSH %b 1 2 3",
+		"HSET %b a 1", "ZADD %b 1 a", "SETBIT %b 4000 1",
+		"SADD %b 1", "XADD %b * a 1", "PFADD %b a" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+		void *ctx = open_empty();
+		unsigned logged = fake_host_nlogged;
+
+		take_one(ctx, "ana", 1);
+		spoil(commands[i]);
+		assert_int_equal(used(ctx, "ana"), 0);
+		assert_int_equal(fake_host_nlogged, logged + 1);
+		assert_non_null(strstr(fake_host_logged, "not Portero's"));
+		settle(ctx, "ana", 1, 1);
+		spoil(commands[i]);
+		take_one(ctx, "ana", 2);
+		assert_int_equal(used(ctx, "ana"), 1);
+		settle(ctx, "ana", 2, 0);
+		assert_int_equal(used(ctx, "ana"), 0);
+		portero_plugin.close(ctx);
+	}
+}
+
+/* A counter's record, as the script packs it, with other numbers. */
+static void
+test_numbers_out_of_range_are_absent(void **state)
+{
+	void *ctx = open_empty();
+	unsigned bad = 0;
+	char text[256];
+	redisReply *r;
+	size_t len;
+
+	(void)state;
+	take_one(ctx, "ana", 1);
+	r = redis_rig_ask(rig, "GET portero:1:{pana}:c");
+	len = r->len;
+	assert_in_range(len, 40, sizeof text);
+	memcpy(text, r->str, len);
+	freeReplyObject(r);
+	/* Any byte may be wrong: never an error, never a negative number. */
+	for (size_t at = 0; at < len; at++)
+		for (int byte = 0; byte < 256; byte += 15) {
+			char copy[256];
+			int64_t now;
+
+			memcpy(copy, text, len);
+			copy[at] = (char)byte;
+			freeReplyObject(redis_rig_ask(rig,
+			    "SET portero:1:{pana}:c %b EX 1000", copy, len));
+			now = used(ctx, "ana");
+			assert_true(now >= 0);
+			bad += now != 1;
+		}
+	assert_true(bad > 100);
+	portero_plugin.close(ctx);
+}
+
+/* ---- the server -------------------------------------------------------- */
+
+static void
+test_a_server_that_forgot_the_script_learns_it_again(void **state)
+{
+	struct portero_charge c[2] = { hourly(100), hourly(100) };
+	struct portero_op ops[3] = {
+		operation(PORTERO_OP_SETTLE, "ana", 1),
+		operation(PORTERO_OP_TAKE, "ana", 2),
+		operation(PORTERO_OP_TAKE, "eva", 3),
+	};
+	void *ctx = open_empty();
+
+	(void)state;
+	take_one(ctx, "ana", 1);
+	tell_server("SCRIPT FLUSH", NULL);
+	for (int i = 0; i < 2; i++) {
+		ops[i + 1].charges = &c[i];
+		ops[i + 1].ncharges = 1;
+	}
+	assert_int_equal(portero_plugin.store->apply(ctx, ops, 3), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(ops[i].result, PORTERO_OP_DONE);
+	assert_int_equal(c[0].used, 0);
+	assert_int_equal(used(ctx, "ana"), 1);
+	assert_int_equal(used(ctx, "eva"), 1);
+	portero_plugin.close(ctx);
+}
+
+static void
+test_a_connection_that_was_cut_is_made_again(void **state)
+{
+	void *ctx = open_empty();
+
+	(void)state;
+	take_one(ctx, "ana", 1);
+	for (unsigned i = 2; i < 10; i++) {
+		tell_server("CLIENT KILL SKIPME yes TYPE normal", NULL);
+		take_one(ctx, "ana", i);
+	}
+	assert_int_equal(used(ctx, "ana"), 9);
+	portero_plugin.close(ctx);
+}
+
+static void
+test_what_the_server_cannot_do_is_certainly_not_done(void **state)
+{
+	static const struct {
+		const char *before, *after, *trouble;
+	} cases[] = {
+		{ "CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "OOM" },
+		{ "REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE",
+		    "not a primary" },
+		{ "CONFIG SET requirepass x", "CONFIG SET requirepass %s",
+		    "NOAUTH" },
+		{ "ACL SETUSER default -evalsha -eval",
+		    "ACL SETUSER default +@all", "NOPERM" },
+		{ "ACL SETUSER default resetkeys ~other:*",
+		    "ACL SETUSER default ~*", "NOPERM" },
+	};
+	const char *(*trouble)(void *) = portero_plugin.store->trouble;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		void *ctx = open_empty();
+		struct portero_op op;
+
+		take_one(ctx, "ana", 1);
+		tell_server(cases[i].before, NULL);
+		portero_plugin.close(ctx); /* also with a new connection */
+		ctx = open_store(rig->uri);
+		assert_int_equal(take(ctx, "ana", 2, &op), -1);
+		assert_int_equal(op.result, PORTERO_OP_FAILED);
+		if (strstr(trouble(ctx), cases[i].trouble) == NULL)
+			fail_msg("%s: %s", cases[i].before, trouble(ctx));
+		tell_server(cases[i].after, "");
+		assert_int_equal(used(ctx, "ana"), 1);
+		take_one(ctx, "ana", 2);
+		portero_plugin.close(ctx);
+	}
+}
+
+/* ---- status ------------------------------------------------------------ */
+
+struct rows {
+	unsigned n, warnings;
+	char text[2048];
+};
+
+static void
+on_status(void *arg, const char *name, const char *value)
+{
+	struct rows *rows = arg;
+	size_t len = strlen(rows->text);
+
+	rows->n++;
+	rows->warnings += strcmp(name, "warning") == 0;
+	snprintf(rows->text + len, sizeof rows->text - len, "%s=%s\n", name,
+	    value);
+}
+
+static struct rows
+status(void *ctx)
+{
+	struct rows rows = { 0 };
+
+	assert_int_equal(portero_plugin.store->status(ctx, on_status, &rows),
+	    0);
+	return rows;
+}
+
+static void
+test_status_warns_of_what_would_forget(void **state)
+{
+	void *ctx = open_empty();
+	struct rows rows;
+
+	(void)state;
+	take_one(ctx, "ana", 1);
+	rows = status(ctx);
+	assert_int_equal(rows.warnings, 1);
+	assert_non_null(strstr(rows.text, "server=unix:/tmp/"));
+	assert_non_null(strstr(rows.text, "script="));
+	assert_non_null(strstr(rows.text, ", loaded"));
+	assert_non_null(strstr(rows.text, "persistence=none"));
+	assert_non_null(strstr(rows.text, "eviction=noeviction"));
+	assert_non_null(strstr(rows.text, "memory per person="));
+
+	tell_server("CONFIG SET save %s", "60 1");
+	assert_int_equal(status(ctx).warnings, 0);
+	tell_server("CONFIG SET maxmemory-policy %s", "volatile-lru");
+	assert_int_equal(status(ctx).warnings, 0); /* it has all the room */
+	tell_server("CONFIG SET maxmemory %s", "1gb");
+	rows = status(ctx);
+	assert_int_equal(rows.warnings, 1);
+	assert_non_null(strstr(rows.text, "volatile-lru"));
+	/* Who may not ask is not warned, nor does anything else fail. */
+	tell_server("ACL SETUSER default -config -info -memory", NULL);
+	rows = status(ctx);
+	assert_int_equal(rows.warnings, 0);
+	assert_non_null(strstr(rows.text, "latency="));
+	tell_server("ACL SETUSER default +@all", NULL);
+	tell_server("CONFIG SET maxmemory %s", "0");
+	tell_server("CONFIG SET maxmemory-policy %s", "noeviction");
+	tell_server("CONFIG SET save %s", "");
+	portero_plugin.close(ctx);
+}
+
 int
 main(void)
 {
@@ -102,6 +471,17 @@ main(void)
 		cmocka_unit_test(test_the_store_passes_the_examples),
 		cmocka_unit_test(
 		    test_the_store_and_the_model_agree_in_random_traffic),
+		cmocka_unit_test(test_every_key_ends_some_day),
+		cmocka_unit_test(test_a_name_cannot_leave_its_key),
+		cmocka_unit_test(
+		    test_values_of_others_count_as_absent_and_are_told),
+		cmocka_unit_test(test_numbers_out_of_range_are_absent),
+		cmocka_unit_test(
+		    test_a_server_that_forgot_the_script_learns_it_again),
+		cmocka_unit_test(test_a_connection_that_was_cut_is_made_again),
+		cmocka_unit_test(
+		    test_what_the_server_cannot_do_is_certainly_not_done),
+		cmocka_unit_test(test_status_warns_of_what_would_forget),
 	};
 
 	return cmocka_run_group_tests(tests, start_server, stop_server);
