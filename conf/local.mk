@@ -1,4 +1,5 @@
 dist_doc_DATA = conf/portero.conf
+dist_pkgdata_DATA = conf/portero.schema conf/portero.ldif
 sysusersdir = $(prefix)/lib/sysusers.d
 unitdir = $(prefix)/lib/systemd/system
 sysusers_DATA = conf/portero-sysusers.conf

@@ -26,28 +26,34 @@ SLAPD = shutil.which("slapd", path="/usr/sbin:/usr/libexec:/usr/lib/openldap:"
                      + os.environ.get("PATH", ""))
 MODULES = [p for p in ("/usr/lib/ldap", "/usr/lib/openldap",
                        "/usr/lib64/openldap") if os.path.isdir(p)]
+SOURCE = Path(os.environ.get("PORTERO_SOURCE", Path(__file__).parents[2]))
 IS_THERE = bool(SLAPD and MODULES and shutil.which("ldapadd") and
                 os.path.isdir("/etc/ldap/schema"))
+HAS_ARGON2 = IS_THERE and os.path.exists(f"{MODULES[0]}/argon2.so")
 
 CONFIG = """
 include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
+{schema}
 modulepath {modules}
 moduleload back_mdb
 moduleload memberof
 moduleload ppolicy
+{argon2}
 pidfile {folder}/slapd.pid
 TLSCACertificateFile {ca}
 TLSCertificateFile {certificate}
 TLSCertificateKeyFile {key}
 TLSVerifyClient allow
+database config
+access to * by dn.regex="^gidNumber=.*,cn=peercred,cn=external,cn=auth$" manage
 database mdb
 suffix "{suffix}"
 rootdn "cn=root,{suffix}"
 rootpw root-s3cret
 directory {folder}/data
-index objectClass,uid,mail eq
+index objectClass,uid,mail,employeeNumber eq
 overlay memberof
 overlay ppolicy
 ppolicy_default "cn=policy,{suffix}"
@@ -82,24 +88,66 @@ def entry(dn, *classes, **attributes):
     return "\n".join(lines) + "\n"
 
 
-def person(uid, password, ou="people", **attributes):
-    return entry(f"uid={uid},ou={ou},{SUFFIX}", "inetOrgPerson", cn=uid, sn=uid,
-                 userPassword=ssha(password), uid=uid, **attributes)
+@functools.cache
+def argon2(password):
+    done = subprocess.run(
+        [shutil.which("slappasswd", path=os.path.dirname(SLAPD)), "-h",
+         "{ARGON2}", "-o", f"module-path={MODULES[0]}", "-o",
+         "module-load=argon2 m=1024 t=1 p=1", "-s", password],
+        capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def person(uid, password, *classes, ou="people", hashed=None, **attributes):
+    return entry(f"uid={uid},ou={ou},{SUFFIX}", "inetOrgPerson", *classes,
+                 cn=uid, sn=uid, userPassword=hashed or ssha(password),
+                 uid=uid, **attributes)
+
+
+def crowd(n, name="p{:04}", password="password-{}"):
+    """People beside those below; the id is in employeeNumber, too."""
+    return "\n".join(person(name.format(i), password.format(i),
+                            mail=name.format(i) + "@example.org",
+                            employeeNumber=str(i)) for i in range(n))
+
+
+def policy(name, **attributes):
+    return entry(f"cn={name},{SUFFIX}", "device", "pwdPolicy", cn=name,
+                 pwdAttribute="userPassword", pwdLockout="TRUE", **attributes)
+
+
+def hashes():
+    """A person for each way to keep a password."""
+    kept = {"crypt": "{CRYPT}" + harness.password_hash("s3cret")}
+    if HAS_ARGON2:
+        kept["argon"] = argon2("s3cret")
+    return [person(name, "s3cret", mail=f"{name}@example.org", hashed=value)
+            for name, value in kept.items()]
+
+
+def groups():
+    """They are added while slapd runs, so that memberOf follows."""
+    group = f"ou=groups,{SUFFIX}"
+    everybody = f"ou=people,{SUFFIX}"
+    return "\n".join([
+        entry(f"cn=mailers,{group}", "groupOfNames", cn="mailers",
+              member=[f"uid=ana,{everybody}", f"uid=luis,{everybody}"]),
+        entry(f"cn=bulk,{group}", "groupOfNames", cn="bulk",
+              member=f"uid=luis,{everybody}"),
+    ])
 
 
 def people():
-    group = f"ou=groups,{SUFFIX}"
-    everybody = f"ou=people,{SUFFIX}"
     return "\n".join([
         entry(SUFFIX, "dcObject", "organization", dc="example", o="Example"),
         entry(SERVICE, "organizationalRole", "simpleSecurityObject",
               cn="portero", userPassword=ssha(SERVICE_PASSWORD)),
-        entry(f"cn=policy,{SUFFIX}", "device", "pwdPolicy", cn="policy",
-              pwdAttribute="userPassword", pwdLockout="TRUE",
-              pwdMaxFailure="1000"),
+        policy("policy", pwdMaxFailure="1000"),
+        policy("strict", pwdMaxFailure="2", pwdMaxAge="3600",
+               pwdMustChange="TRUE"),
         entry(f"ou=people,{SUFFIX}", "organizationalUnit", ou="people"),
         entry(f"ou=open,{SUFFIX}", "organizationalUnit", ou="open"),
-        entry(group, "organizationalUnit", ou="groups"),
+        entry(f"ou=groups,{SUFFIX}", "organizationalUnit", ou="groups"),
         person("ana", "s3cret", mail=["ana@example.org", "a@example.org"],
                employeeType="staff", preferredLanguage="es",
                description=["hourly=2/1h", "nonsense"], carLicense="2k"),
@@ -116,10 +164,13 @@ def people():
         # nobody can log in without a password
         person("none", "x", mail="none@example.org").replace(
             f"userPassword: {ssha('x')}\n", ""),
-        entry(f"cn=mailers,{group}", "groupOfNames", cn="mailers",
-              member=[f"uid=ana,{everybody}", f"uid=luis,{everybody}"]),
-        entry(f"cn=bulk,{group}", "groupOfNames", cn="bulk",
-              member=f"uid=luis,{everybody}"),
+        *(person(uid, "s3cret", mail=f"{uid}@example.org",
+                 pwdPolicySubentry=f"cn=strict,{SUFFIX}", **state)
+          for uid, state in (
+              ("hasty", {}),
+              ("old", {"pwdChangedTime": "20200101000000Z"}),
+              ("fresh", {"pwdReset": "TRUE"}))),
+        *hashes(),
     ])
 
 
@@ -140,7 +191,9 @@ def server_certificate():
 class Directory:
     """A slapd that can be stopped and started."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, schema="slapd.conf"):
+        """schema: "slapd.conf" or "cn=config", where ours is to be; or None.
+        """
         certificate, key = server_certificate()
         self.folder = Path(folder)
         self.port = harness.free_port()
@@ -149,8 +202,13 @@ class Directory:
         (self.folder / "data").mkdir()
         (self.folder / "slapd.conf").write_text(CONFIG.format(
             modules=MODULES[0], folder=self.folder, suffix=SUFFIX,
+            schema=f"include {SOURCE}/conf/portero.schema"
+            if schema == "slapd.conf" else "",
+            argon2="moduleload argon2" if HAS_ARGON2 else "",
             service=SERVICE, ca=harness.certificates().ca,
             certificate=certificate, key=key))
+        self.schema = schema
+        self.config = ["-f", str(self.folder / "slapd.conf")]
         self.password_file = self.folder / "password"
         self.password_file.write_text(SERVICE_PASSWORD + "\n")
         self.password_file.chmod(0o600)
@@ -159,10 +217,24 @@ class Directory:
         self.ldapi = "ldapi://" + quote(str(self.socket), safe="")
         self.process = None
 
+    def tool(self, name, *arguments, **options):
+        """One of slapd's own: they are slapd by another name."""
+        subprocess.run([name, *self.config, *arguments], executable=SLAPD,
+                       check=True, capture_output=True, text=True, **options)
+
+    def prepare(self, ldif):
+        """Before the first start."""
+        (self.folder / "people.ldif").write_text(ldif)
+        self.tool("slapadd", "-q", "-l", str(self.folder / "people.ldif"))
+        if self.schema == "cn=config":
+            (self.folder / "config").mkdir()
+            self.tool("slaptest", "-F", str(self.folder / "config"))
+            self.config = ["-F", str(self.folder / "config")]
+
     def start(self):
         with open(self.folder / "slapd.log", "ab") as log:
             self.process = subprocess.Popen(
-                [SLAPD, "-f", str(self.folder / "slapd.conf"), "-d", "0", "-h",
+                [SLAPD, *self.config, "-d", "0", "-h",
                  f"{self.uri} {self.ldaps} {self.ldapi}"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         harness.wait_until(self.is_up, 20, "slapd")
@@ -176,10 +248,14 @@ class Directory:
             return self.socket.exists()
 
     def change(self, ldif, *options):
-        subprocess.run(["ldapmodify", "-x", "-H", self.uri, "-D",
-                        f"cn=root,{SUFFIX}", "-w", "root-s3cret", *options],
-                       input=ldif, text=True, check=True, capture_output=True,
-                       env=dict(os.environ, LDAPNOINIT="1"))
+        self.modify(["-x", "-H", self.uri, "-D", f"cn=root,{SUFFIX}", "-w",
+                     "root-s3cret", *options], input=ldif)
+
+    @staticmethod
+    def modify(options, **others):
+        subprocess.run(["ldapmodify", *options], text=True, check=True,
+                       capture_output=True,
+                       env=dict(os.environ, LDAPNOINIT="1"), **others)
 
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)
@@ -202,12 +278,14 @@ class Directory:
 
 
 @contextlib.contextmanager
-def running_directory():
+def running_directory(more="", **options):
+    """more: LDIF of others who are there from the beginning."""
     folder = harness.temporary_folder()
-    directory = Directory(folder)
+    directory = Directory(folder, **options)
     try:
+        directory.prepare(people() + "\n" + more)
         directory.start()
-        directory.change(people(), "-a")
+        directory.change(groups(), "-a")
         yield directory
     finally:
         directory.stop()
