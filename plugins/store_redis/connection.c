@@ -19,15 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#if HIREDIS_MAJOR >= 1
-#define REDIS_COUNT size_t
-#else
-#define REDIS_COUNT int
-#endif
+#include "bounds.h"
 
-#define MAX_REPLY_BYTES (256 * 1024)
-#define MAX_ELEMENTS 4096 /* of a reply, lists within it included */
-#define MAX_DEPTH 2
 #define MAX_WORDS 512
 #define SPARE_MS 5 /* we give up a little before the host would have to */
 
@@ -40,10 +33,7 @@
 struct connection {
 	const struct portero_host *host; /* borrowed */
 	redisContext *redis;             /* owned */
-	redisReplyObjectFunctions functions;
-	/* as hiredis made it */
-	void *(*create_array)(const redisReadTask *, REDIS_COUNT);
-	REDIS_COUNT elements; /* of the reply that is being read */
+	struct bounds bounds;
 	bool failed, is_late;
 	char why[WHY_LEN];
 };
@@ -174,35 +164,6 @@ dial_host(const struct portero_host *host, const struct address *a,
 
 /* ---- open and close ------------------------------------------------------ */
 
-/* hiredis makes room for as many elements as a list claims to have. */
-static void *
-create_array(const redisReadTask *task, REDIS_COUNT n)
-{
-	struct connection *c = task->privdata;
-	int depth = 1;
-
-	for (const redisReadTask *t = task->parent; t != NULL; t = t->parent)
-		depth++;
-	if (depth == 1)
-		c->elements = 0;
-	if (depth > MAX_DEPTH || n > MAX_ELEMENTS - c->elements)
-		return NULL;
-	c->elements += n;
-	return c->create_array(task, n);
-}
-
-static void
-bound_replies(struct connection *c)
-{
-	redisReader *reader = c->redis->reader;
-
-	c->functions = *reader->fn;
-	c->create_array = c->functions.createArray;
-	c->functions.createArray = create_array;
-	reader->fn = &c->functions;
-	reader->privdata = c;
-}
-
 struct connection *
 connection_open(const struct portero_host *host, const struct address *address,
     int64_t until_ms, char why[WHY_LEN])
@@ -227,7 +188,7 @@ connection_open(const struct portero_host *host, const struct address *address,
 		return NULL;
 	}
 	c->host = host;
-	bound_replies(c);
+	bounds_set(&c->bounds, c->redis->reader);
 	host->guard(host, fd);
 	return c;
 }
@@ -309,8 +270,7 @@ wait_ready(struct connection *c, bool writes, int64_t until_ms)
 	} else if (n == 1 && (p.revents & POLLIN) != 0 &&
 		   redisBufferRead(c->redis) != REDIS_OK) {
 		fail_redis(c);
-	} else if (c->redis->reader->len - c->redis->reader->pos >
-		   MAX_REPLY_BYTES) {
+	} else if (bounds_are_passed(c->redis->reader)) {
 		fail(c, "its reply is too long");
 	}
 }

@@ -15,6 +15,7 @@ if HAVE_REDIS
 plugin_LTLIBRARIES += store_redis.la
 store_redis_la_SOURCES = plugins/store_redis/store_redis.c \
 	plugins/store_redis/answer.c plugins/store_redis/answer.h \
+	plugins/store_redis/bounds.c plugins/store_redis/bounds.h \
 	plugins/store_redis/call.c plugins/store_redis/call.h \
 	plugins/store_redis/connection.c plugins/store_redis/connection.h \
 	plugins/store_redis/script.h \

@@ -5,6 +5,9 @@ fuzz_targets = tests/fuzz/fuzz_config tests/fuzz/fuzz_control_wire \
 	tests/fuzz/fuzz_proxy tests/fuzz/fuzz_sasl \
 	tests/fuzz/fuzz_smtp_chunks tests/fuzz/fuzz_smtp_command tests/fuzz/fuzz_smtp_dots \
 	tests/fuzz/fuzz_smtp_reply
+if HAVE_REDIS
+fuzz_targets += tests/fuzz/fuzz_redis_reply
+endif
 if FUZZ
 fuzz_driver =
 noinst_PROGRAMS += $(fuzz_targets)
@@ -35,6 +38,17 @@ tests_fuzz_fuzz_policy_wire_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_proxy_SOURCES = tests/fuzz/fuzz_proxy.c $(fuzz_driver)
 tests_fuzz_fuzz_proxy_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_proxy_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_redis_reply_SOURCES = tests/fuzz/fuzz_redis_reply.c \
+	plugins/store_redis/answer.c plugins/store_redis/answer.h \
+	plugins/store_redis/bounds.c plugins/store_redis/bounds.h \
+	plugins/store_redis/call.c plugins/store_redis/call.h \
+	plugins/store_redis/connection.c plugins/store_redis/connection.h \
+	$(fuzz_driver)
+nodist_tests_fuzz_fuzz_redis_reply_SOURCES = plugins/store_redis/script.c
+tests_fuzz_fuzz_redis_reply_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_fuzz_fuzz_redis_reply_CFLAGS = $(AM_CFLAGS) $(HIREDIS_CFLAGS)
+tests_fuzz_fuzz_redis_reply_LDADD = $(fuzz_libs) $(HIREDIS_LIBS)
+tests_fuzz_fuzz_redis_reply_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_sasl_SOURCES = tests/fuzz/fuzz_sasl.c $(fuzz_driver)
 tests_fuzz_fuzz_sasl_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_sasl_LDFLAGS = $(fuzz_ldflags)

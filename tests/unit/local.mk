@@ -67,7 +67,9 @@ unit_tests += \
 	tests/unit/test_ldap_names
 endif
 if HAVE_REDIS
-unit_tests += tests/unit/test_store_redis
+unit_tests += \
+	tests/unit/test_redis_replies \
+	tests/unit/test_store_redis
 check_DATA = tests/unit/stand_clock.so
 endif
 check_PROGRAMS += $(unit_tests)
@@ -127,12 +129,19 @@ CLEANFILES += tests/unit/stand_clock.so
 EXTRA_DIST += tests/unit/stand_clock.c
 store_redis_files = plugins/store_redis/store_redis.c \
 	plugins/store_redis/answer.c plugins/store_redis/answer.h \
+	plugins/store_redis/bounds.c plugins/store_redis/bounds.h \
 	plugins/store_redis/call.c plugins/store_redis/call.h \
 	plugins/store_redis/connection.c plugins/store_redis/connection.h \
 	plugins/store_redis/script.h \
 	plugins/store_redis/servers.c plugins/store_redis/servers.h \
 	plugins/store_redis/settings.c plugins/store_redis/settings.h \
 	plugins/store_redis/status.c plugins/store_redis/status.h
+tests_unit_test_redis_replies_SOURCES = tests/unit/test_redis_replies.c \
+	$(fake_host) $(store_redis_files)
+nodist_tests_unit_test_redis_replies_SOURCES = plugins/store_redis/script.c
+tests_unit_test_redis_replies_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_test_redis_replies_CFLAGS = $(AM_CFLAGS) $(HIREDIS_CFLAGS)
+tests_unit_test_redis_replies_LDADD = $(LDADD) $(HIREDIS_LIBS)
 tests_unit_test_store_redis_SOURCES = tests/unit/test_store_redis.c \
 	$(fake_host) $(store_redis_files) \
 	tests/unit/limit_model.c tests/unit/limit_model.h \
