@@ -178,3 +178,15 @@ counter_give_back(struct counter *c, struct counter_place place, int64_t amount)
 	bucket = bucket_of(c, c->newest - age);
 	*bucket -= amount < *bucket ? amount : *bucket;
 }
+
+void
+counter_cut(struct counter *c, int64_t amount)
+{
+	for (int64_t n = c->newest - OLDEST; n <= c->newest; n++) {
+		int64_t *bucket = bucket_of(c, n);
+		int64_t part = amount < *bucket ? amount : *bucket;
+
+		*bucket -= part;
+		amount -= part;
+	}
+}

@@ -58,6 +58,8 @@ int64_t counter_passes_at(const struct counter *c);
  * it has left the window. */
 bool counter_add(struct counter *c, int64_t amount, int64_t at_us,
     struct counter_place *place_r);
+/* Takes so much away, from the oldest on. */
+void counter_cut(struct counter *c, int64_t amount);
 /* Takes from that bucket, if it still exists. */
 void counter_give_back(struct counter *c, struct counter_place place,
     int64_t amount);

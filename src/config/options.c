@@ -30,6 +30,7 @@ static const char *const listen_proxy[] = { "none", "required", NULL };
 static const char *const upstream_tls[] = { "none", "starttls", "implicit",
 	NULL };
 static const char *const modes[] = { "enforce", "monitor", NULL };
+static const char *const failures[] = { "local", "defer", "allow", NULL };
 static const char *const newlines[] = { "normalize", "reject", NULL };
 
 /* clang-format off */
@@ -102,6 +103,30 @@ static const struct portero_option options_listen[] = {
 	  .required = true },
 
 static const struct portero_option options_plugin[] = { PLUGIN LIST_END };
+static const struct portero_option options_store[] = {
+	PLUGIN
+	{ "on_store_failure", PORTERO_OPT_ENUM, "local",
+	  .help = "What becomes of limits while a store of another host or "
+	    "process is away. local: this host goes on with its part of what "
+	    "was left of each limit, and charges it when the store is back. "
+	    "defer: mail is told to come later. allow: mail is let through, "
+	    "and charged when the store is back.",
+	  .choices = failures },
+	{ "hosts", PORTERO_OPT_INT, "1",
+	  .help = "How many hosts share the store: with local each has this "
+	    "part of what is left.",
+	  .min = 1, .max = 64 },
+	{ "local_entries", PORTERO_OPT_INT, "65536",
+	  .help = "How many counters of a store of another host or process "
+	    "are known here should it be away: the limits of a person times "
+	    "the persons of a window. For each four of them there is room for "
+	    "one message that is sent meanwhile. They take about 1.2 KiB each.",
+	  .min = 1024, .max = 1 << 24 },
+	{ "warn_at", PORTERO_OPT_LIST, "{\"80\", \"100\"}",
+	  .help = "Percentages of a maximum at which the log gets a line, once "
+	    "for each person, limit and window. Empty: none." },
+	LIST_END
+};
 static const struct portero_option options_policy[] = {
 	PLUGIN
 	{ "mode", PORTERO_OPT_ENUM, "enforce",
@@ -284,7 +309,7 @@ const struct portero_option options_root[] = {
 	  .section = options_plugin, .required = true },
 	{ "store", PORTERO_OPT_SECTION, NULL,
 	  .help = "Where the counters of limits live.",
-	  .section = options_plugin },
+	  .section = options_store },
 	{ "policy", PORTERO_OPT_SECTION, NULL,
 	  .help = "The rules. All are asked, in the order of the file; the "
 	    "first refusal counts.",
@@ -301,6 +326,7 @@ bool
 options_is_module(const struct portero_option *section)
 {
 	return section->section == options_plugin ||
+	       section->section == options_store ||
 	       section->section == options_policy;
 }
 

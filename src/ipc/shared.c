@@ -50,6 +50,9 @@ static const char *const names[COUNTER_NCOUNTERS] = {
 	[COUNTER_RELOADS_FAILED] = "reloads_failed",
 	[COUNTER_SETTLED_BY_MASTER] = "settled_by_master",
 	[COUNTER_LOG_DROPPED] = "log_dropped",
+	[COUNTER_STORE_OUTAGES] = "store_outages",
+	[COUNTER_STORE_LOCAL] = "store_local",
+	[COUNTER_STORE_CHARGED_LATE] = "store_charged_late",
 };
 
 int

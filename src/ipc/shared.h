@@ -59,6 +59,9 @@ enum counter {
 	COUNTER_RELOADS, COUNTER_RELOADS_FAILED, /* master, row 0 */
 	COUNTER_SETTLED_BY_MASTER,
 	COUNTER_LOG_DROPPED,
+	COUNTER_STORE_OUTAGES,
+	COUNTER_STORE_LOCAL,        /* takes while the store was away */
+	COUNTER_STORE_CHARGED_LATE, /* of these, charged when it was back */
 	COUNTER_NCOUNTERS
 };
 

@@ -19,6 +19,7 @@
 #include "ipc/role.h"
 #include "policy/inquiry.h"
 #include "policy/refusal.h"
+#include "policy/store.h"
 #include "policy/tally.h"
 
 #define MAX_ROWS 256
@@ -104,6 +105,9 @@ chain_new(struct plugin *const *plugins, size_t n,
 			c->tally.store = plugins[i];
 		else
 			add_policy(c, plugins[i]);
+		if (plugins[i]->store != NULL)
+			store_count_in(plugins[i]->store, settings->shared,
+			    settings->row);
 	}
 	if (c->tally.store == NULL) /* then nothing can be counted */
 		c->tally.scopes = c->tally.monitor_scopes = 0;
@@ -570,6 +574,20 @@ void
 chain_settle_afterwards(struct chain *c, const struct settle_question *q)
 {
 	tally_settle_monitor(&c->tally, q->settles, q->nsettles);
+}
+
+bool
+chain_needs_tending(const struct chain *c)
+{
+	const struct plugin *p = c->tally.store;
+
+	return p != NULL && p->store != NULL && store_needs_tending(p->store);
+}
+
+int64_t
+chain_tend(struct chain *c)
+{
+	return store_tend(c->tally.store->store);
 }
 
 static void

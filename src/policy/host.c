@@ -26,6 +26,7 @@
 /* The question in hand. */
 static struct {
 	volatile int64_t deadline_ns; /* of the plugins; 0: no question */
+	int64_t unhurried_ns; /* the deadline while it is nearer; 0: it is not */
 	struct str session_id;
 	timer_t timer;
 	volatile sig_atomic_t late;
@@ -91,6 +92,38 @@ host_begin(int64_t deadline_ns, struct str session_id)
 	arm(hand.deadline_ns);
 }
 
+bool
+host_hurry(int64_t ms)
+{
+	int64_t at_ns = clock_mono_ns() + ms * CLOCK_NS_PER_MS;
+
+	if (hand.deadline_ns == 0)
+		return true;
+	if (hand.deadline_ns < at_ns)
+		return false;
+	hand.unhurried_ns = hand.deadline_ns;
+	hand.deadline_ns = at_ns;
+	arm(at_ns);
+	return true;
+}
+
+void
+host_hurry_over(void)
+{
+	if (hand.unhurried_ns == 0)
+		return;
+	hand.deadline_ns = hand.unhurried_ns;
+	hand.unhurried_ns = 0;
+	hand.late = 0;
+	arm(hand.deadline_ns);
+}
+
+void
+host_wake_at(int64_t at_ns)
+{
+	arm(at_ns);
+}
+
 /* The alarm stays armed: the next question moves it, and a worker that finds
  * none is woken by it once. That spares a busy worker a system call. */
 
@@ -98,7 +131,7 @@ void
 host_end(void)
 {
 	hand.late = 0;
-	hand.deadline_ns = 0;
+	hand.deadline_ns = hand.unhurried_ns = 0;
 	hand.session_id = STR("");
 }
 

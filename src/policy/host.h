@@ -37,6 +37,12 @@ int host_start(struct error *err);
  */
 void host_begin(int64_t deadline_ns, struct str session_id);
 void host_end(void);
+/* The plugins have no longer than so much from now. false: they had even less
+ * left. Holds until host_hurry_over(). */
+bool host_hurry(int64_t ms);
+void host_hurry_over(void);
+/* Ends the next wait for a question at that time (monotonic). */
+void host_wake_at(int64_t at_ns);
 /* A signal ended the wait for a question: no alarm is needed any more. */
 void host_rest(void);
 /* The plugins' time is over. */

@@ -21,6 +21,7 @@
 
 #include "base/mem.h"
 #include "ipc/role.h"
+#include "policy/store.h"
 
 #define NAME_MAX_LEN 63
 #define ALL_STAGES \
@@ -56,6 +57,7 @@ plugin_set_new(const char *folder, unsigned kinds)
 static void
 plugin_free(struct plugin **p)
 {
+	store_close(&(*p)->store);
 	if ((*p)->ctx != NULL && (*p)->table->close != NULL)
 		(*p)->table->close((*p)->ctx);
 	share_unmap(&(*p)->share);
@@ -359,6 +361,44 @@ call_open(struct plugin *p, void *share, size_t bytes,
 	    text[0] == '\0' ? "it gave no reason" : text);
 }
 
+/* Bytes that the plugin itself wants; a store's own memory begins behind. */
+static size_t
+own_size(const struct plugin *p)
+{
+	size_t size = p->table->share_size == NULL ? 0 :
+	    p->table->share_size(&p->host.api, p->module->options);
+
+	return p->table->store == NULL ? size : (size + 63) / 64 * 64;
+}
+
+static size_t
+whole_size(const struct plugin *p)
+{
+	if (p->table->store == NULL)
+		return own_size(p);
+	return own_size(p) +
+	    store_size(p->module->options, p->table->store->remote);
+}
+
+/* The plugin, and what stands before a store. */
+static int
+open_in(struct plugin *p, uint8_t *memory, size_t bytes,
+    enum portero_share_state state, struct error *err)
+{
+	size_t own = own_size(p);
+
+	if (p->table->store == NULL)
+		return call_open(p, memory, bytes, state, err);
+	if (bytes < whole_size(p))
+		return error_set(err, ERROR_INTERNAL,
+		    "its shared memory is too small");
+	if (call_open(p, own == 0 ? NULL : memory, own,
+		own == 0 ? PORTERO_SHARE_NEW : state, err) == -1)
+		return -1;
+	p->store = store_open(p, memory + own, bytes - own, state, err);
+	return p->store == NULL ? -1 : 0;
+}
+
 static int
 open_with_share(struct plugin *p, int fd, const uint8_t epoch[SHARE_EPOCH_LEN],
     struct error *err)
@@ -375,7 +415,7 @@ open_with_share(struct plugin *p, int fd, const uint8_t epoch[SHARE_EPOCH_LEN],
 		return -1;
 	memcpy(p->host.key, share_key(&p->share), HASH_KEY_LEN);
 	memory = share_memory(&p->share, &bytes);
-	ret = call_open(p, memory, bytes, state, err);
+	ret = open_in(p, memory, bytes, state, err);
 	share_unlock(&p->share, epoch, ret == 0);
 	return ret;
 }
@@ -450,6 +490,23 @@ has_store(const struct config *c)
 	return false;
 }
 
+static void
+check_store(const struct plugin *p, struct config_messages *m)
+{
+	static const char *const of_remote[] = { "on_store_failure", "hosts",
+		"local_entries" };
+	struct error why;
+
+	if (store_check(p->module->options, &why) == -1)
+		config_error(m, p->module->at, "%s", why.text);
+	for (size_t i = 0; i < sizeof of_remote / sizeof *of_remote; i++)
+		if (!p->table->store->remote &&
+		    config_is_set(p->module->options, of_remote[i]))
+			config_warning(m, p->module->at,
+			    "%s does nothing with %s, which is a part of this "
+			    "server", of_remote[i], p->module->plugin);
+}
+
 void
 plugin_set_check(struct plugin_set *s, const struct config *c,
     struct config_messages *m, uint64_t *bytes)
@@ -463,9 +520,9 @@ plugin_set_check(struct plugin_set *s, const struct config *c,
 	while ((module = next_module(s, c, &i)) != NULL) {
 		struct plugin *p = add_plugin(s, module, key);
 
-		if (p->table->share_size != NULL)
-			bytes[i - 1] = share_size(p->table->share_size(
-			    &p->host.api, module->options));
+		bytes[i - 1] = share_size(whole_size(p));
+		if (p->table->store != NULL)
+			check_store(p, m);
 		if (call_open(p, NULL, 0, PORTERO_SHARE_NONE, &why) == -1)
 			config_error(m, module->at, "plugin %s: %s",
 			    module->plugin, why.text);

@@ -35,6 +35,7 @@ struct plugin {
 	struct host host;
 	struct share share;
 	void *ctx; /* the plugin's */
+	struct store *store; /* owned; a store at work has one */
 };
 
 /* Shared memory that the worker inherited. */

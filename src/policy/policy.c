@@ -34,6 +34,7 @@
 #include "policy/secrets.h"
 
 #define RESERVED_SPARE_S 3600 /* a reservation outlives its message by this */
+#define TEND_MS 1000 /* no slice of it is near that */
 #define SETTLED_SPARE_S 60    /* and a settle the questions under way */
 
 struct worker {
@@ -277,10 +278,33 @@ take_orders(struct worker *w)
 	return true;
 }
 
+/* What has to be done beside questions. To the master it is a question of
+ * its own, so that it ends whoever hangs in it. */
+static void
+tend(struct worker *w)
+{
+	const struct record_header h = { .asker = ASKER_MASTER,
+		.deadline_ns = clock_mono_ns() + TEND_MS * CLOCK_NS_PER_MS };
+	const struct settle_question q = { 0 };
+	int64_t next_ns;
+
+	if (w->chain == NULL || !chain_needs_tending(w->chain))
+		return;
+	if (settle_question_encode(w->record, sizeof w->record, &h, &q) > 0)
+		memcpy(w->score->question, w->record,
+		    sizeof w->score->question);
+	score_busy(w);
+	next_ns = chain_tend(w->chain);
+	score_idle(w);
+	if (next_ns != 0)
+		host_wake_at(next_ns);
+}
+
 static void
 loop(struct worker *w)
 {
 	for (;;) {
+		tend(w);
 		switch (queue_next(w->record, sizeof w->record, !w->drains,
 		    &w->len)) {
 		case QUEUE_RECORD:
@@ -289,6 +313,8 @@ loop(struct worker *w)
 		case QUEUE_ORDER:
 			if (!take_orders(w))
 				return;
+			break;
+		case QUEUE_WOKEN:
 			break;
 		case QUEUE_EMPTY:
 		case QUEUE_CLOSED:

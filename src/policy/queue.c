@@ -115,9 +115,12 @@ queue_next(uint8_t *buf, size_t size, bool wait, size_t *len_r)
 			*len_r = (size_t)n;
 			return QUEUE_RECORD;
 		}
-		if (n == -1 && errno == EINTR)
+		if (n == -1 && errno == EINTR) {
 			host_rest();
-		if (queue.ordered || (n == -1 && errno == EINTR))
+			if (!queue.ordered)
+				return QUEUE_WOKEN;
+		}
+		if (queue.ordered)
 			continue;
 		if (n == -1 && errno == EAGAIN)
 			return QUEUE_EMPTY;

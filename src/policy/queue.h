@@ -25,6 +25,7 @@ enum queue_event {
 	QUEUE_RECORD = 1,
 	QUEUE_ORDER,  /* the lifeline has something to say */
 	QUEUE_EMPTY,  /* only without wait */
+	QUEUE_WOKEN,  /* by an alarm */
 	QUEUE_CLOSED  /* nobody is left who could ask */
 };
 

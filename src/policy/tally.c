@@ -11,6 +11,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "policy/store.h"
+
 #define WINDOW_MAX_S (31 * 86400)
 
 /* ---- the pages ---------------------------------------------------------- */
@@ -248,6 +250,14 @@ count_settled(struct tally *t)
 	t->nsettles = 0;
 }
 
+/* The tests' stores have nothing before them. */
+static int
+apply(const struct plugin *p, struct portero_op *ops, size_t n)
+{
+	return p->store == NULL ? p->table->store->apply(p->ctx, ops, n) :
+				  store_apply(p->store, ops, n);
+}
+
 /* Sends the queue. The results stay in t->ops; the queue is empty then. */
 static int
 run(struct tally *t)
@@ -255,8 +265,7 @@ run(struct tally *t)
 	int ret = -1;
 
 	if (t->store != NULL)
-		ret = t->store->table->store->apply(t->store->ctx, t->ops,
-		    t->nops);
+		ret = apply(t->store, t->ops, t->nops);
 	if (t->nsettles > 0)
 		count_settled(t);
 	t->nops = 0;
@@ -418,8 +427,7 @@ tally_settle_monitor(struct tally *t, const struct settle *settles,
 int
 tally_apply(struct tally *t, struct portero_op *op)
 {
-	if (t->store == NULL ||
-	    t->store->table->store->apply(t->store->ctx, op, 1) == -1)
+	if (t->store == NULL || apply(t->store, op, 1) == -1)
 		return -1;
 	return op->result == PORTERO_OP_DONE ? 0 : -1;
 }

@@ -58,6 +58,7 @@ unit_tests = \
 	tests/unit/test_shares \
 	tests/unit/test_shm \
 	tests/unit/test_shm_table \
+	tests/unit/test_store \
 	tests/unit/test_store_memory \
 	tests/unit/test_wire \
 	tests/unit/test_worker
@@ -152,6 +153,8 @@ tests_unit_test_store_redis_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir) \
 	-DSTAND_CLOCK_SO='"$(abs_top_builddir)/tests/unit/stand_clock.so"'
 tests_unit_test_store_redis_CFLAGS = $(AM_CFLAGS) $(HIREDIS_CFLAGS)
 tests_unit_test_store_redis_LDADD = $(LDADD) $(HIREDIS_LIBS)
+tests_unit_test_store_SOURCES = tests/unit/test_store.c \
+	tests/unit/limit_model.c tests/unit/limit_model.h
 tests_unit_test_ldap_names_SOURCES = tests/unit/test_ldap_names.c \
 	plugins/auth_ldap/names.c plugins/auth_ldap/names.h
 tests_unit_test_ldap_names_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
