@@ -55,19 +55,21 @@ reads_as_person(const struct login *l)
 	    mechanism != NULL && *mechanism == '\0';
 }
 
-/* *ld_r: reads the result; NULL: nobody answered. */
+/* *ld_r: reads what was found; NULL: nobody answered. */
 static void
-ask(struct login *l, const struct query *q, LDAP **ld_r,
-    LDAPMessage **result_r, struct answer *answer)
+ask(struct login *l, const struct query *q, LDAP **ld_r, struct found *f,
+    struct answer *answer)
 {
 	struct connection *c = l->person;
 
 	if (!reads_as_person(l)) {
-		servers_search(l->a->servers, q, &c, result_r, answer);
+		servers_search(l->a->servers, q, &c, f, answer);
 	} else {
-		connection_search(c, q, result_r, answer);
-		if (server_is_down(answer)) {
-			servers_drop(l->a->servers, TO_BIND, true, answer);
+		connection_search(c, q, f, answer);
+		if (server_is_down(answer) || answer->is_open) {
+			found_clear(f);
+			servers_drop(l->a->servers, TO_BIND, !answer->is_open,
+			    answer);
 			l->person = NULL;
 			c = NULL;
 		}
@@ -126,21 +128,20 @@ take_entry(struct login *l, LDAP *ld, LDAPMessage *entry)
 }
 
 static struct result
-take_only_entry(struct login *l, LDAP *ld, LDAPMessage *result,
+take_only_entry(struct login *l, LDAP *ld, const struct found *f,
     const struct answer *answer, const char *on)
 {
 	const struct portero_host *host = l->a->host;
-	int n = ldap_count_entries(ld, result);
 
-	if (answer->code != LDAP_SUCCESS && n < 2)
+	if (answer->code != LDAP_SUCCESS && f->nentries < 2)
 		return fail(l->a, answer, on);
-	if (ldap_count_references(ld, result) > 0)
+	if (f->nreferences > 0)
 		host->log(host, PORTERO_LOG_DEBUG,
 		    "%s: references to other servers are not followed", on);
-	if (n == 0)
+	if (f->nentries == 0)
 		return (struct result){ PORTERO_UNKNOWN, "no_user" };
-	if (n == 1)
-		return take_entry(l, ld, ldap_first_entry(ld, result));
+	if (f->nentries == 1)
+		return take_entry(l, ld, f->entry);
 	host->log(host, PORTERO_LOG_ERROR,
 	    "%s: more than one person; nobody logs in by this name", on);
 	return (struct result){ PORTERO_DEFER, "ambiguous" };
@@ -155,20 +156,20 @@ read_entry(struct login *l, const char *base, int scope, const char *filter)
 		.filter = filter,
 		.attributes = attributes,
 		.max_entries = 2 };
-	LDAPMessage *message = NULL;
+	struct found found;
 	struct answer answer;
 	struct result r;
 	LDAP *ld;
 
 	if (l->identity != NULL)
 		entry_attribute_list(&l->a->settings->attributes, attributes);
-	ask(l, &q, &ld, &message, &answer);
+	ask(l, &q, &ld, &found, &answer);
 	if (ld == NULL)
 		r = fail(l->a, &answer, "search");
 	else
-		r = take_only_entry(l, ld, message, &answer,
+		r = take_only_entry(l, ld, &found, &answer,
 		    scope == LDAP_SCOPE_BASE ? base : filter);
-	ldap_msgfree(message);
+	found_clear(&found);
 	return r;
 }
 
@@ -245,7 +246,7 @@ search_group(struct login *l, const char *group, bool *is_member)
 		.filter = filter,
 		.attributes = attributes };
 	struct result r = go_on;
-	LDAPMessage *message = NULL;
+	struct found found;
 	struct answer answer;
 	LDAP *ld;
 
@@ -255,12 +256,12 @@ search_group(struct login *l, const char *group, bool *is_member)
 	if (!name_expand(l->a->settings->group_filter, values, NAME_VALUES + 1,
 		filter_escape, filter, sizeof filter))
 		return later;
-	ask(l, &q, &ld, &message, &answer);
+	ask(l, &q, &ld, &found, &answer);
 	if (ld == NULL || answer.code != LDAP_SUCCESS)
 		r = fail(l->a, &answer, group);
 	else
-		*is_member = ldap_count_entries(ld, message) > 0;
-	ldap_msgfree(message);
+		*is_member = found.nentries > 0;
+	found_clear(&found);
 	return r;
 }
 
@@ -406,21 +407,21 @@ matches(struct login *l, const char *template,
 		.attributes = attributes,
 		.max_entries = 1 };
 	enum portero_verdict v = PORTERO_DEFER;
-	LDAPMessage *message = NULL;
+	struct found found;
 	struct answer answer;
 	LDAP *ld;
 
 	if (!name_expand(template, values, n, filter_escape, filter,
 		sizeof filter))
 		return PORTERO_DENY;
-	ask(l, &q, &ld, &message, &answer);
-	if (ld != NULL && ldap_count_entries(ld, message) > 0)
+	ask(l, &q, &ld, &found, &answer);
+	if (ld != NULL && found.nentries > 0)
 		v = PORTERO_NEXT;
 	else if (ld != NULL && answer.code == LDAP_SUCCESS)
 		v = PORTERO_DENY;
 	else
 		fail(l->a, &answer, filter);
-	ldap_msgfree(message);
+	found_clear(&found);
 	return v;
 }
 

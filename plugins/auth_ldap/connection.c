@@ -25,6 +25,7 @@
 #define SPARE_MS 50
 #define FAIR_MS 250 /* a server that had less is not judged */
 #define MAX_MESSAGE_BYTES (1 << 20)
+#define MAX_MESSAGES 64 /* of an answer: we ask for one entry or two */
 
 /* A peer that is gone is noticed on a connection that is kept. */
 #define KEEPALIVE_IDLE_S 60
@@ -33,7 +34,7 @@
 #define USER_TIMEOUT_MS 10000
 
 struct connection {
-	const struct connection_settings *settings; /* borrowed */
+	struct connection_settings *settings; /* borrowed */
 	LDAP *ld;                                   /* owned */
 	int fd;                                     /* ld's */
 	bool fresh;
@@ -223,92 +224,43 @@ dial_host(const struct connection_settings *s, const LDAPURLDesc *url,
 	return fd;
 }
 
-/* ---- TLS ----------------------------------------------------------------- */
+/* ---- receiving ---------------------------------------------------------- */
 
-/* libldap reads no configuration of the system's here. */
-static const char *
-system_authorities(void)
+static int64_t
+until_for(const struct connection *c)
 {
-	static const char *const paths[] = {
-		"/etc/ssl/certs/ca-certificates.crt",
-		"/etc/pki/tls/certs/ca-bundle.crt",
-		"/etc/ssl/ca-bundle.pem",
-		"/etc/ssl/cert.pem",
-	};
-
-	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
-		if (access(paths[i], R_OK) == 0)
-			return paths[i];
-	return NULL;
+	return connection_now_ms() +
+	    time_for(c->settings, c->settings->timeout_ms);
 }
 
-static bool
-set_file(LDAP *ld, int option, const char *path)
-{
-	return path == NULL ||
-	    ldap_set_option(ld, option, path) == LDAP_OPT_SUCCESS;
-}
-
-static bool
-set_tls(LDAP *ld, const struct connection_settings *s)
-{
-	const int verify =
-	    s->verify ? LDAP_OPT_X_TLS_DEMAND : LDAP_OPT_X_TLS_NEVER;
-	const int version = LDAP_OPT_X_TLS_PROTOCOL_TLS1_2;
-	const int is_server = 0;
-	const char *authorities =
-	    s->ca_file != NULL ? s->ca_file : system_authorities();
-
-	return set_file(ld, LDAP_OPT_X_TLS_CACERTFILE, authorities) &&
-	    set_file(ld, LDAP_OPT_X_TLS_CERTFILE, s->certificate) &&
-	    set_file(ld, LDAP_OPT_X_TLS_KEYFILE, s->key) &&
-	    ldap_set_option(ld, LDAP_OPT_X_TLS_REQUIRE_CERT, &verify) ==
-		LDAP_OPT_SUCCESS &&
-	    ldap_set_option(ld, LDAP_OPT_X_TLS_PROTOCOL_MIN, &version) ==
-		LDAP_OPT_SUCCESS &&
-	    ldap_set_option(ld, LDAP_OPT_X_TLS_NEWCTX, &is_server) ==
-		LDAP_OPT_SUCCESS;
-}
-
-/* Of the message that ends an answer: libldap looks at its number only. */
+/* The next message of an answer; its type, or -1 and why there is none. */
 static int
-type_of(LDAP *ld, LDAPMessage *result)
+receive(struct connection *c, int id, const char *what, int64_t started_ms,
+    int64_t until_ms, LDAPMessage **message_r, struct answer *a)
 {
-	int type = -1;
+	int64_t left = until_ms - connection_now_ms();
+	struct timeval timeout = timeval_of(left < 0 ? 0 : (int)left);
+	int type;
 
-	for (LDAPMessage *m = ldap_first_message(ld, result); m != NULL;
-	     m = ldap_next_message(ld, m))
-		type = ldap_msgtype(m);
-	return type;
+	*message_r = NULL;
+	type = ldap_result(c->ld, id, LDAP_MSG_ONE, &timeout, message_r);
+	if (type == 0)
+		answer_late(a, what, (int)(until_ms - started_ms));
+	else if (type == -1)
+		answer_local(a, c->ld, what, started_ms);
+	return type == 0 ? -1 : type;
 }
 
-/* The result of a message, which ends with one of this type; or why there is
- * none. *result_r may be NULL. */
+/* What the message that ends an answer says. */
 static void
-receive(struct connection *c, int id, int type, const char *what,
-    int64_t started_ms, LDAPMessage **result_r, struct answer *a)
+read_result(struct connection *c, LDAPMessage *message, const char *what,
+    int64_t started_ms, struct answer *a)
 {
-	int ms = time_for(c->settings, c->settings->timeout_ms);
-	struct timeval timeout = timeval_of(ms);
 	char *text = NULL;
 	int code, rc;
 
-	rc = ldap_result(c->ld, id, LDAP_MSG_ALL, &timeout, result_r);
-	if (rc == 0) {
-		answer_late(a, what, ms);
-		return;
-	}
-	if (rc == -1) {
-		answer_local(a, c->ld, what, started_ms);
-		return;
-	}
-	if (type_of(c->ld, *result_r) != type) {
-		answer_set(a, LDAP_DECODING_ERROR, "%s: not an answer to that",
-		    what);
-		return;
-	}
-	rc = ldap_parse_result(c->ld, *result_r, &code, NULL, &text, NULL,
-	    NULL, 0);
+	rc = ldap_parse_result(c->ld, message, &code, NULL, &text, NULL, NULL,
+	    0);
 	if (rc != LDAP_SUCCESS)
 		answer_local(a, c->ld, what, started_ms);
 	else
@@ -316,6 +268,22 @@ receive(struct connection *c, int id, int type, const char *what,
 		    text != NULL && *text != '\0' ? ": " : "",
 		    text != NULL ? text : "");
 	ldap_memfree(text);
+}
+
+/* An answer of one message, which must be of this type: libldap looks at its
+ * number only. *message_r: the caller's. */
+static void
+receive_result(struct connection *c, int id, int type, const char *what,
+    int64_t started_ms, LDAPMessage **message_r, struct answer *a)
+{
+	int got =
+	    receive(c, id, what, started_ms, until_for(c), message_r, a);
+
+	if (got == type)
+		read_result(c, *message_r, what, started_ms, a);
+	else if (got != -1)
+		answer_set(a, LDAP_DECODING_ERROR, "%s: not an answer to that",
+		    what);
 }
 
 static bool
@@ -328,38 +296,30 @@ ask_starttls(struct connection *c, struct answer *a)
 	if (ldap_start_tls(c->ld, NULL, NULL, &id) != LDAP_SUCCESS)
 		answer_local(a, c->ld, "StartTLS", started);
 	else
-		receive(c, id, LDAP_RES_EXTENDED, "StartTLS", started,
+		receive_result(c, id, LDAP_RES_EXTENDED, "StartTLS", started,
 		    &result, a);
 	ldap_msgfree(result);
 	return a->code == LDAP_SUCCESS;
 }
 
 static bool
-start_tls(struct connection *c, bool is_ldaps, int64_t until_ms,
-    struct answer *a)
+start_tls(struct connection *c, const LDAPURLDesc *url, bool is_ldaps,
+    int64_t until_ms, struct answer *a)
 {
-	int64_t started = connection_now_ms();
-	struct timeval timeout;
-	int64_t left;
+	struct connection_settings *s = c->settings;
+	const struct tls_settings settings = { s->verify, s->ca_file,
+		s->certificate, s->key };
+	char reason[200];
 
 	if (!is_ldaps && !ask_starttls(c, a))
 		return false;
-	left = until_ms - connection_now_ms();
-	if (left <= 0) {
-		answer_late(a, "TLS", c->settings->connect_timeout_ms);
-		return false;
-	}
-	timeout = timeval_of((int)left);
-	if (set_tls(c->ld, c->settings) &&
-	    ldap_set_option(c->ld, LDAP_OPT_NETWORK_TIMEOUT, &timeout) ==
-		LDAP_OPT_SUCCESS &&
-	    ldap_install_tls(c->ld) == LDAP_SUCCESS)
+	if (s->tls == NULL)
+		s->tls = tls_new(&settings, reason, sizeof reason);
+	if (s->tls != NULL &&
+	    tls_start(s->tls, c->ld, c->fd, url->lud_host, until_ms, reason,
+		sizeof reason))
 		return true;
-	answer_local(a, c->ld,
-	    "TLS (is the certificate valid, of a known authority, and for "
-	    "this host's name?)",
-	    started);
-	a->at_once = false;
+	answer_set(a, LDAP_CONNECT_ERROR, "%s", reason);
 	return false;
 }
 
@@ -381,9 +341,6 @@ set_options(LDAP *ld, const struct connection_settings *s)
 	    ldap_set_option(ld, LDAP_OPT_TIMEOUT, &answer) ==
 	    LDAP_OPT_SUCCESS &&
 	    ldap_set_option(ld, LDAP_OPT_NETWORK_TIMEOUT, &network) ==
-	    LDAP_OPT_SUCCESS &&
-	    /* without it the handshake spins until the end of days */
-	    ldap_set_option(ld, LDAP_OPT_CONNECT_ASYNC, LDAP_OPT_ON) ==
 	    LDAP_OPT_SUCCESS &&
 	    ldap_get_option(ld, LDAP_OPT_SOCKBUF, &sb) == LDAP_OPT_SUCCESS &&
 	    ber_sockbuf_ctrl(sb, LBER_SB_OPT_SET_MAX_INCOMING, &max) == 1;
@@ -417,11 +374,11 @@ attach(struct connection *c, const LDAPURLDesc *url, const char *uri,
 		answer_set(a, LDAP_LOCAL_ERROR, "libldap lacks an option");
 		return false;
 	}
-	return !wants_tls || start_tls(c, is_ldaps, until_ms, a);
+	return !wants_tls || start_tls(c, url, is_ldaps, until_ms, a);
 }
 
 struct connection *
-connection_open(const struct connection_settings *s, const char *uri,
+connection_open(struct connection_settings *s, const char *uri,
     struct answer *a)
 {
 	const struct portero_host *host = s->host;
@@ -540,28 +497,82 @@ connection_bind(struct connection *c, const char *dn, const char *mechanism,
 		&id) != LDAP_SUCCESS)
 		answer_local(a, c->ld, "bind", started);
 	else
-		receive(c, id, LDAP_RES_BIND, "bind", started, &result, a);
+		receive_result(c, id, LDAP_RES_BIND, "bind", started, &result,
+		    a);
 	a->policy = policy_of(c, result);
 	ldap_msgfree(result);
 	end(c);
 }
 
 void
+found_clear(struct found *f)
+{
+	ldap_msgfree(f->entry);
+	*f = (struct found){ .entry = NULL };
+}
+
+/* One message of a search's answer. true: there are more. */
+static bool
+take_found(struct connection *c, int type, LDAPMessage *message,
+    int64_t started_ms, struct found *f, struct answer *a)
+{
+	if (type == LDAP_RES_SEARCH_RESULT) {
+		read_result(c, message, "search", started_ms, a);
+	} else if (type != LDAP_RES_SEARCH_ENTRY &&
+	    type != LDAP_RES_SEARCH_REFERENCE &&
+	    type != LDAP_RES_INTERMEDIATE) {
+		answer_set(a, LDAP_DECODING_ERROR,
+		    "search: not an answer to that");
+	} else {
+		f->nentries += type == LDAP_RES_SEARCH_ENTRY;
+		f->nreferences += type == LDAP_RES_SEARCH_REFERENCE;
+		if (type == LDAP_RES_SEARCH_ENTRY && f->entry == NULL) {
+			f->entry = message;
+			message = NULL;
+		}
+		ldap_msgfree(message);
+		return true;
+	}
+	ldap_msgfree(message);
+	return false;
+}
+
+/* One message at a time: what libldap gathers for us has no bounds. */
+static void
+receive_found(struct connection *c, int id, int64_t started_ms,
+    struct found *f, struct answer *a)
+{
+	int64_t until = until_for(c);
+	LDAPMessage *message;
+
+	for (int i = 0; i < MAX_MESSAGES; i++) {
+		int type = receive(c, id, "search", started_ms, until,
+		    &message, a);
+
+		if (type == -1 ||
+		    !take_found(c, type, message, started_ms, f, a))
+			return;
+	}
+	answer_set(a, LDAP_SIZELIMIT_EXCEEDED,
+	    "search: an answer without end");
+	a->is_open = true;
+}
+
+void
 connection_search(struct connection *c, const struct query *q,
-    LDAPMessage **result_r, struct answer *a)
+    struct found *f, struct answer *a)
 {
 	struct timeval limit = timeval_of(c->settings->timeout_ms);
 	int64_t started = connection_now_ms();
 	int id;
 
-	*result_r = NULL;
+	*f = (struct found){ .entry = NULL };
 	if (!begin(c, "search", a))
 		return;
 	if (ldap_search_ext(c->ld, q->base, q->scope, q->filter, q->attributes,
 		0, NULL, NULL, &limit, q->max_entries, &id) != LDAP_SUCCESS)
 		answer_local(a, c->ld, "search", started);
 	else
-		receive(c, id, LDAP_RES_SEARCH_RESULT, "search", started,
-		    result_r, a);
+		receive_found(c, id, started, f, a);
 	end(c);
 }

@@ -3,8 +3,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * One connection to one directory server. We connect the socket and libldap
- * gets it non-blocking, because that is how its time-outs hold during a TLS
- * handshake and within a message that comes in drips.
+ * gets it non-blocking, because that is how its time-outs hold within a
+ * message that comes in drips.
  *
  * What must hold: nothing is sent without time left, no call takes longer than
  * its time-out, and while a call lasts the descriptor is under the host's
@@ -19,6 +19,8 @@
 
 #include <portero/plugin.h>
 
+#include "tls.h"
+
 struct connection_settings {
 	const struct portero_host *host; /* borrowed */
 	bool starttls;
@@ -26,6 +28,7 @@ struct connection_settings {
 	char *ca_file;     /* NULL: the system's authorities */
 	char *certificate; /* NULL: none */
 	char *key;
+	struct tls *tls; /* owned; NULL until it is needed */
 	int connect_timeout_ms; /* until TLS stands */
 	int timeout_ms;         /* of each answer */
 };
@@ -35,6 +38,7 @@ struct answer {
 	int code;     /* of LDAP; negative: libldap's own */
 	int policy;   /* bind: LDAPPasswordPolicyError */
 	bool at_once; /* LDAP_SERVER_DOWN before the server can have thought */
+	bool is_open; /* its rest is still to come: close the connection */
 	bool in_haste; /* failed with too little time to say who is to blame */
 	char text[256]; /* of the server, or the reason */
 };
@@ -42,7 +46,7 @@ struct answer {
 struct connection;
 
 /* NULL: the reason is in *a. */
-struct connection *connection_open(const struct connection_settings *s,
+struct connection *connection_open(struct connection_settings *s,
     const char *uri, struct answer *a);
 void connection_close(struct connection **c);
 
@@ -58,9 +62,17 @@ struct query {
 	int max_entries;   /* the server says so when there are more */
 };
 
-/* *result_r is the caller's, also with most errors; free: ldap_msgfree(). */
+/* What a search found. */
+struct found {
+	LDAPMessage *entry; /* the first one; owned; NULL: none */
+	size_t nentries;
+	size_t nreferences; /* to other servers */
+};
+
+/* *f is the caller's to clear, whatever came of it. */
 void connection_search(struct connection *c, const struct query *q,
-    LDAPMessage **result_r, struct answer *a);
+    struct found *f, struct answer *a);
+void found_clear(struct found *f);
 
 /* For reading results; borrowed. */
 LDAP *connection_handle(const struct connection *c);

@@ -6,8 +6,10 @@ auth_ldap_la_SOURCES = plugins/auth_ldap/auth_ldap.c \
 	plugins/auth_ldap/names.c plugins/auth_ldap/names.h \
 	plugins/auth_ldap/result.c plugins/auth_ldap/result.h \
 	plugins/auth_ldap/server.c plugins/auth_ldap/server.h \
-	plugins/auth_ldap/settings.c plugins/auth_ldap/settings.h
-auth_ldap_la_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
+	plugins/auth_ldap/settings.c plugins/auth_ldap/settings.h \
+	plugins/auth_ldap/tls.c plugins/auth_ldap/tls.h
+auth_ldap_la_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS) $(OPENSSL_CFLAGS)
 auth_ldap_la_LDFLAGS = $(PLUGIN_LDFLAGS)
-auth_ldap_la_LIBADD = $(LDAP_LIBS) $(UNISTRING_LIBS)
+auth_ldap_la_LIBADD = $(LDAP_LIBS) $(UNISTRING_LIBS) \
+	$(OPENSSL_LIBS)
 endif

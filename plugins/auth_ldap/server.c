@@ -227,11 +227,11 @@ is_anybody_there(struct connection *c, struct answer *a)
 		.scope = LDAP_SCOPE_BASE,
 		.filter = "(objectClass=*)",
 		.attributes = attributes };
-	LDAPMessage *result;
+	struct found found;
 
-	connection_search(c, &root, &result, a);
-	ldap_msgfree(result);
-	return !server_is_down(a);
+	connection_search(c, &root, &found, a);
+	found_clear(&found);
+	return !server_is_down(a) && !a->is_open;
 }
 
 static void
@@ -303,22 +303,24 @@ servers_count(const struct servers *s)
 
 void
 servers_search(struct servers *s, const struct query *q,
-    struct connection **c_r, LDAPMessage **result_r, struct answer *a)
+    struct connection **c_r, struct found *f, struct answer *a)
 {
 	bool was_stale = false;
 
-	*result_r = NULL;
+	*f = (struct found){ .entry = NULL };
 	for (size_t tries = 0; tries <= s->n; tries++) {
 		*c_r = servers_take(s, TO_SEARCH, a);
 		if (*c_r == NULL)
 			continue;
-		connection_search(*c_r, q, result_r, a);
-		if (!server_is_down(a))
+		connection_search(*c_r, q, f, a);
+		if (!server_is_down(a) && !a->is_open)
 			return;
-		ldap_msgfree(*result_r);
-		*result_r = NULL;
+		found_clear(f);
 		/* the server may have closed it long ago */
-		servers_drop(s, TO_SEARCH, was_stale || !a->at_once, a);
+		servers_drop(s, TO_SEARCH,
+		    !a->is_open && (was_stale || !a->at_once), a);
+		if (a->is_open)
+			break;
 		was_stale = true;
 	}
 	*c_r = NULL;

@@ -35,7 +35,7 @@ struct servers_settings {
 	int retry_after_s;
 	int idle_timeout_s;
 	struct service service;
-	const struct connection_settings *connection; /* borrowed */
+	struct connection_settings *connection; /* borrowed */
 };
 
 struct servers;
@@ -61,11 +61,11 @@ size_t servers_count(const struct servers *s);
 
 /*
  * A search, on one server after the other until one answers. *c_r: whose
- * handle reads the result; borrowed, until the next call. *result_r is the
- * caller's, whatever came of it.
+ * handle reads what was found; borrowed, until the next call; NULL: nobody
+ * answered. *f is the caller's to clear, whatever came of it.
  */
 void servers_search(struct servers *s, const struct query *q,
-    struct connection **c_r, LDAPMessage **result_r, struct answer *a);
+    struct connection **c_r, struct found *f, struct answer *a);
 
 /* Nothing came back, or nothing that says anything of the question. */
 bool server_is_down(const struct answer *a);

@@ -528,6 +528,7 @@ settings_free(struct settings **s)
 	for (size_t i = 0; i <= MAX_OWNS_FILTERS; i++)
 		free((*s)->owns_filters[i]);
 	ldap_memfree((*s)->required_group);
+	tls_free(&(*s)->connection.tls);
 	free(*s);
 	*s = NULL;
 }

@@ -176,7 +176,7 @@ def people():
 
 @functools.cache
 def server_certificate():
-    """For an address: libldap takes localhost for the machine's own name."""
+    """For an address only, so that localhost is another name."""
     certs = harness.certificates()
     certs.openssl("req", "-x509", "-days", "90", "-nodes", "-CA", "ca.pem",
                   "-CAkey", "ca.key", "-newkey", "ec",
@@ -295,6 +295,7 @@ def running_directory(more="", **options):
 # ---- a door that misbehaves ----
 
 BIND, SEARCH, EXTENDED = 0x60, 0x63, 0x77
+KINDS = {"bind": BIND, "search": SEARCH, "extended": EXTENDED}
 BIND_DONE, ENTRY, SEARCH_DONE, REFERENCE = 0x61, 0x64, 0x65, 0x73
 
 
@@ -366,7 +367,7 @@ class Door:
     """Stands before a directory and passes everything on, until it is told
     what to do with a request of some kind: "silent", "reset", "close",
     "accept" (and say nothing more), bytes to answer with, a code and a text,
-    or a function of the request's number that makes the bytes. Answers may
+    or a function of the request's number that makes several of them. Answers may
     take a `delay`, or come octet by octet with a pause between (`drip`).
     Without a directory it never says a word; with tls it stands before the
     port for ldaps and sees nothing of what passes."""
@@ -441,7 +442,8 @@ class Door:
         elif isinstance(what, tuple):
             client.sendall(reply(number, done, *what))
         elif callable(what):
-            client.sendall(what(number))
+            for part in what(number):
+                client.sendall(part)
         return what is not None
 
     def answer(self, server, client):
@@ -474,9 +476,8 @@ class Door:
 
 @contextlib.contextmanager
 def door(directory=None, tls=False, **on):
-    names = {"bind": BIND, "search": SEARCH, "extended": EXTENDED}
     d = Door(directory, tls)
-    d.on = {names[name]: what for name, what in on.items()}
+    d.on = {KINDS[name]: what for name, what in on.items()}
     try:
         yield d
     finally:

@@ -1,7 +1,9 @@
 # Copyright 2026 The Portero Authors
 # SPDX-License-Identifier: Apache-2.0
 """A directory on bad days: what fails is put off and never called wrong."""
+import itertools
 import time
+from pathlib import Path
 
 import pytest
 
@@ -94,12 +96,12 @@ def test_what_the_directory_says_to_a_bind(slapd, with_ldap):
         assert code(portero, "open") == 535
         assert last_cause(portero) == "must_change"
         # a yes that is none: of another request, or to another one
-        for yes in (lambda n: ldap.reply(n + 1, ldap.BIND_DONE, 0),
-                    lambda n: ldap.reply(n - 1, ldap.BIND_DONE, 0),
-                    lambda n: ldap.reply(0, ldap.BIND_DONE, 0),
-                    lambda n: ldap.reply(n, ldap.SEARCH_DONE, 0),
-                    lambda n: ldap.reply(n, EXTENDED + 1, 0),
-                    lambda n: ldap.found(n, "uid=open", uid=[b"open"])):
+        for yes in (lambda n: [ldap.reply(n + 1, ldap.BIND_DONE, 0)],
+                    lambda n: [ldap.reply(n - 1, ldap.BIND_DONE, 0)],
+                    lambda n: [ldap.reply(0, ldap.BIND_DONE, 0)],
+                    lambda n: [ldap.reply(n, ldap.SEARCH_DONE, 0)],
+                    lambda n: [ldap.reply(n, EXTENDED + 1, 0)],
+                    lambda n: [ldap.found(n, "uid=open", uid=[b"open"])]):
             d.on = {BIND: yes}
             assert code(portero, "open") == 454
             assert last_cause(portero) in ("ldap_timeout", "ldap_error")
@@ -171,3 +173,142 @@ def test_slapd_paused_stopped_and_started_again(with_ldap):
         slapd.start()
         assert code(portero, "ana") == 235
         assert code(portero, "ana", "wrong") == 535
+
+
+# ---- servers that answer, but how ----
+
+def endless(number):
+    """The person, again and again."""
+    one = ldap.found(number, f"uid=open,ou=open,{SUFFIX}", uid=[b"open"],
+                     mail=[b"x" * 1000])
+    return itertools.repeat(one * 100)
+
+
+def largest(pids):
+    """The most memory that one of them ever had, in KiB."""
+    return max(int(line.split()[1]) for pid in pids for line in
+               Path(f"/proc/{pid}/status").read_text().splitlines()
+               if line.startswith("VmHWM"))
+
+
+@pytest.mark.parametrize("to, answer, cause", [
+    ("search", endless, "ambiguous"),
+    ("search", lambda n: endless(n + 7), "ldap_timeout"),
+    ("search", lambda n: endless(0), "ldap_timeout"),
+    ("bind", endless, "ldap_error"),
+], ids=["search", "other number", "no number", "bind"])
+def test_entries_without_end_cost_no_memory(slapd, with_ldap, to, answer,
+                                            cause):
+    with door(slapd, **{to: answer}) as d:
+        portero = with_ldap(anonymous(slapd, [d.uri]), auth_workers=1)
+        before = largest(portero.pids("auth"))
+        reply, seconds = attempt(portero, "open")
+        assert reply.code == 454 and seconds < LATE
+        assert last_cause(portero) == cause
+        assert largest(portero.pids("auth")) - before < 8192
+        d.behave()
+        assert code(portero, "open") == 235
+
+
+BAD = {
+    "slow": dict(delay=3),
+    "dripping": dict(drip=0.2),
+    "silent": dict(search="silent"),
+    "resetting": dict(search="reset"),
+    "closing": dict(search="close"),
+    "busy": dict(search=(51,)),
+    "nonsense": dict(search=b"\xff" * 100),
+    "huge": dict(search=lambda n: [ldap.found(
+        n, f"uid=ana,{PEOPLE}", uid=[b"x" * (2 << 20)])]),
+}
+
+
+def misbehave(d, delay=0, drip=0, **on):
+    d.delay, d.drip = delay, drip
+    d.on = {ldap.KINDS[kind]: what for kind, what in on.items()}
+
+
+@pytest.mark.parametrize("how", BAD)
+def test_a_bad_server_is_454_in_time_and_forgiven(slapd, with_ldap, how):
+    with door(slapd) as d:
+        portero = with_ldap({"uri": [d.uri], "timeout": "1s"}, auth_workers=2)
+        assert code(portero, "ana") == 235
+        misbehave(d, **BAD[how])
+        reply, seconds = attempt(portero, "ana")
+        assert reply.status == "454 4.7.0" and seconds < LATE
+        assert portero.events("plugin_failed") == []
+        d.behave()
+        reply, seconds = attempt(portero, "ana")
+        assert reply.code == 235 and seconds < 2
+
+
+@pytest.mark.parametrize("balance", ["order", "spread"])
+@pytest.mark.parametrize("how", BAD)
+def test_of_two_servers_one_is_bad(slapd, with_ldap, how, balance):
+    with door(slapd) as d:
+        portero = with_ldap({"uri": [d.uri, slapd.uri], "timeout": "1s",
+                             "balance": balance}, auth_workers=4)
+        misbehave(d, **BAD[how])
+        for patience in [LATE] * 4 + [1] * 4:  # all workers know by then
+            reply, seconds = attempt(portero, "ana")
+            assert reply.code == 235 and seconds < patience
+
+
+def test_spread_asks_all_servers(slapd, with_ldap):
+    with door(slapd) as a, door(slapd) as b:
+        portero = with_ldap({"uri": [a.uri, b.uri], "balance": "spread"},
+                            auth_workers=4)
+        for _ in range(12):
+            assert code(portero, "ana") == 235
+        assert a.clients > 0 and b.clients > 0
+
+
+def test_drips_in_a_handshake_are_454_in_time(slapd, with_ldap):
+    with door(slapd, tls=True) as d:
+        portero = with_ldap({"uri": [d.ldaps], "connect_timeout": "1s",
+                             "ca_file": str(certificates().ca)})
+        d.drip = 0.1
+        reply, seconds = attempt(portero, "ana")
+        assert reply.code == 454 and seconds < LATE
+        d.behave()
+        assert code(portero, "ana") == 235
+
+
+def test_drips_behind_a_handshake_are_454_in_time(slapd, with_ldap):
+    with door(slapd, tls=True) as d:
+        portero = with_ldap({"uri": [d.ldaps], "timeout": "1s",
+                             "ca_file": str(certificates().ca)},
+                            auth_workers=1)
+        assert code(portero, "ana") == 235
+        d.drip = 0.1
+        reply, seconds = attempt(portero, "ana")
+        assert reply.code == 454 and seconds < LATE
+        assert portero.events("plugin_failed") == []
+        d.behave()
+        assert code(portero, "ana") == 235
+
+
+@pytest.mark.parametrize("to", ["search", "bind"])
+def test_a_referral_is_not_followed(slapd, with_ldap, to):
+    with door(slapd) as d:
+        misbehave(d, **{to: lambda n: [ldap.reply(
+            n, ldap.KINDS[to] + (2 if to == "search" else 1), 10,
+            referrals=[f"{d.uri}/{PEOPLE}??sub"])]})
+        portero = with_ldap(anonymous(slapd, [d.uri]), auth_workers=1)
+        reply, seconds = attempt(portero, "open")
+        assert reply.code == 454 and seconds < 1
+        assert last_cause(portero) == "ldap_referral"
+        assert "not followed" in portero.log_text()
+        assert d.clients == (1 if to == "search" else 2)
+
+
+def test_references_are_not_followed(slapd, with_ldap):
+    with door(slapd) as d:
+        here = ldap.ber(0x04, f"{d.uri}/{PEOPLE}??sub".encode())
+        misbehave(d, search=lambda n: [
+            ldap.message_of(n, ldap.REFERENCE, here),
+            ldap.reply(n, ldap.SEARCH_DONE, 0)])
+        portero = with_ldap(anonymous(slapd, [d.uri]), auth_workers=1)
+        assert code(portero, "open") == 535
+        assert last_cause(portero) == "no_user"
+        assert d.clients == 1
