@@ -4,10 +4,11 @@
 _porteroctl_words()
 {
 	case $1 in
-	'') echo "config limits log passwd ping reload status stop" ;;
+	'') echo "config limits log passwd ping reload status stop upstream" ;;
 	config) echo "help show" ;;
 	limits) echo "reset show" ;;
 	log) echo "reopen" ;;
+	upstream) echo "drain list up" ;;
 	esac
 }
 

@@ -64,6 +64,8 @@ log_request(const struct client *client, const struct request *r)
 	log_adds(&l, "verb", r->verb->name);
 	if (*r->person != '\0')
 		log_adds(&l, "user", r->person);
+	if (*r->host != '\0')
+		log_adds(&l, "host", r->host);
 	log_addn(&l, "uid", peer->uid);
 	log_add_user(&l, peer->uid);
 	log_addn(&l, "pid", peer->pid);
@@ -100,6 +102,29 @@ config_show(struct control *c, struct client *client, bool all)
 }
 
 static void
+upstream_list(struct control *c, struct client *client)
+{
+	json_t *answer = answer_ok();
+
+	json_object_set_new(answer, "upstreams", upstreams_json(c));
+	client_answer(client, answer);
+}
+
+static void
+upstream_set(struct control *c, struct client *client, const struct request *r)
+{
+	bool drained = r->verb->id == VERB_UPSTREAM_DRAIN;
+
+	if (upstream_drain(c->watch, r->host, drained) == 0)
+		client_answer(
+		    client, answer_error(REASON_NOT_FOUND,
+				"no upstream has the host %s", r->host));
+	else
+		client_answer(client, answer_text(drained ? STR("drained")
+							  : STR("in use")));
+}
+
+static void
 carry_out(struct control *c, struct client *client, const struct request *r)
 {
 	uint64_t id;
@@ -127,6 +152,13 @@ carry_out(struct control *c, struct client *client, const struct request *r)
 	case VERB_LIMITS_SHOW:
 	case VERB_LIMITS_RESET:
 		limits_ask(c, client, r);
+		break;
+	case VERB_UPSTREAM_LIST:
+		upstream_list(c, client);
+		break;
+	case VERB_UPSTREAM_DRAIN:
+	case VERB_UPSTREAM_UP:
+		upstream_set(c, client, r);
 		break;
 	case VERB_CONFIG_SHOW:
 		config_show(c, client, r->all);

@@ -283,6 +283,36 @@ show_status(const json_t *a, struct buf *out)
 	show_counters(json_object_get(a, "counters"), out);
 }
 
+/* ---- upstream ----------------------------------------------------------- */
+
+static void
+show_hosts(const json_t *list, struct buf *out)
+{
+	static const char *const head[] = { "UPSTREAM", "PRIORITY", "HOST",
+		"STATE", "TRANSIT", "ERROR" };
+	const unsigned columns = sizeof head / sizeof *head;
+	struct table t = { .columns = columns, .right = 1u << 1 | 1u << 4 };
+	const json_t *u;
+	struct str title, host;
+	size_t i;
+
+	for (i = 0; i < columns; i++)
+		table_cell(&t, str_of(head[i]));
+	json_array_foreach(list, i, u)
+	{
+		title = member(u, "upstream");
+		host = member(u, "host");
+		table_cell(&t, title.len == 0 ? STR("-") : title);
+		table_cellf(&t, "%" PRId64, number(u, "priority"));
+		table_cellf(&t, "%.*s:%" PRId64, (int)host.len, host.ptr,
+		    number(u, "port"));
+		table_cell(&t, member(u, "state"));
+		table_cellf(&t, "%" PRId64, number(u, "transactions"));
+		table_cell(&t, member(u, "error"));
+	}
+	table_print(&t, out);
+}
+
 /* ---- limits ------------------------------------------------------------- */
 
 static void
@@ -341,6 +371,9 @@ ctl_show(const struct verb *v, const json_t *answer, struct buf *out)
 	switch (v->id) {
 	case VERB_STATUS:
 		show_status(answer, out);
+		break;
+	case VERB_UPSTREAM_LIST:
+		show_hosts(json_object_get(answer, "upstreams"), out);
 		break;
 	case VERB_LIMITS_SHOW:
 		show_limits(json_object_get(answer, "limits"), out);

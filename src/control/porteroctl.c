@@ -227,9 +227,10 @@ ask_daemon(const struct arguments *a)
 
 	if (a->operand != NULL &&
 	    (!request_person_ok(str_of(a->operand)) ||
-		!str_copy(r.person, sizeof r.person, str_of(a->operand))))
-		return answer_error(REASON_USAGE,
-		    "\"%s\" cannot be a person's name", a->operand);
+		!str_copy(request_operand(&r), PERSON_MAX + 1,
+		    str_of(a->operand))))
+		return answer_error(
+		    REASON_USAGE, "\"%s\" cannot be a name", a->operand);
 	answer = ctl_ask(a->socket_path, &r);
 	if (a->verb->id == VERB_LIMITS_SHOW &&
 	    json_is_true(json_object_get(answer, "ok")) &&

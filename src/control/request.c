@@ -18,11 +18,22 @@ request_person_ok(struct str name)
 	return name.len > 0 && name.len <= PERSON_MAX && text_is_clean(name);
 }
 
+static const char *
+operand_name(const struct verb *v)
+{
+	return (v->flags & VERB_HOST) != 0 ? "host" : "person";
+}
+
+char *
+request_operand(struct request *r)
+{
+	return (r->verb->flags & VERB_HOST) != 0 ? r->host : r->person;
+}
+
 static int
 request_fill(struct request *r, json_t *object, struct error *err)
 {
-	const json_t *verb = json_object_get(object, "verb");
-	const json_t *person = json_object_get(object, "person");
+	const json_t *verb = json_object_get(object, "verb"), *operand;
 	const json_t *all = json_object_get(object, "all");
 	struct str name;
 
@@ -31,16 +42,19 @@ request_fill(struct request *r, json_t *object, struct error *err)
 	r->verb = verb_find(json_string_value(verb));
 	if (r->verb == NULL || (r->verb->flags & VERB_LOCAL) != 0)
 		return error_set(err, ERROR_PERMANENT, "no such verb");
-	if ((person != NULL) != ((r->verb->flags & VERB_OPERAND) != 0))
-		return error_set(err, ERROR_PERMANENT, "\"%s\" takes %s",
-		    r->verb->name, person == NULL ? "a person" : "no person");
-	if (person != NULL) {
-		name = (struct str){ json_string_value(person),
-			json_string_length(person) };
-		if (!json_is_string(person) || !request_person_ok(name))
+	operand = json_object_get(object, operand_name(r->verb));
+	if ((operand != NULL) != ((r->verb->flags & VERB_OPERAND) != 0))
+		return error_set(err, ERROR_PERMANENT, "\"%s\" takes %s %s",
+		    r->verb->name, operand == NULL ? "a" : "no",
+		    operand_name(r->verb));
+	if (operand != NULL) {
+		name = (struct str){ json_string_value(operand),
+			json_string_length(operand) };
+		if (!json_is_string(operand) || !request_person_ok(name))
 			return error_set(err, ERROR_PERMANENT,
-			    "a person is a name of 1 to %d bytes", PERSON_MAX);
-		str_copy(r->person, sizeof r->person, name);
+			    "a %s is a name of 1 to %d bytes",
+			    operand_name(r->verb), PERSON_MAX);
+		str_copy(request_operand(r), PERSON_MAX + 1, name);
 	}
 	if (all != NULL &&
 	    ((r->verb->flags & VERB_HAS_ALL) == 0 || !json_is_boolean(all)))
@@ -48,7 +62,7 @@ request_fill(struct request *r, json_t *object, struct error *err)
 		    err, ERROR_PERMANENT, "\"all\" is out of place");
 	r->all = json_is_true(all);
 	if (json_object_size(object) !=
-	    1u + (person != NULL ? 1 : 0) + (all != NULL ? 1 : 0))
+	    1u + (operand != NULL ? 1 : 0) + (all != NULL ? 1 : 0))
 		return error_set(err, ERROR_PERMANENT, "unknown member");
 	return 0;
 }
@@ -97,8 +111,10 @@ request_line(const struct request *r)
 	json_t *object = json_pack("{s:s}", "verb", r->verb->name);
 
 	if ((r->verb->flags & VERB_OPERAND) != 0)
-		json_object_set_new(
-		    object, "person", answer_string(str_of(r->person)));
+		json_object_set_new(object, operand_name(r->verb),
+		    answer_string(str_of(
+			(r->verb->flags & VERB_HOST) != 0 ? r->host
+							  : r->person)));
 	if (r->all)
 		json_object_set_new(object, "all", json_true());
 	return dump_line(object);

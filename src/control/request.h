@@ -30,6 +30,7 @@
 struct request {
 	const struct verb *verb;
 	char person[PERSON_MAX + 1]; /* operand of the limits verbs */
+	char host[PERSON_MAX + 1];   /* operand of verbs with VERB_HOST */
 	bool all;                    /* config show */
 };
 
@@ -40,6 +41,8 @@ int request_parse(const char *line, size_t len, struct request *r,
 char *request_line(const struct request *r);
 /* A name that may be asked for: 1 to PERSON_MAX bytes of clean text. */
 bool request_person_ok(struct str name);
+/* Where the operand of r->verb goes; PERSON_MAX + 1 bytes. */
+char *request_operand(struct request *r);
 
 /* Reasons of an answer that is not ok; porteroctl's exit status follows. */
 #define REASON_USAGE "usage"             /* 2 */

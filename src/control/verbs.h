@@ -20,6 +20,9 @@ enum verb_id {
 	VERB_LIMITS_SHOW,
 	VERB_LIMITS_RESET,
 	VERB_LOG_REOPEN,
+	VERB_UPSTREAM_LIST,
+	VERB_UPSTREAM_DRAIN,
+	VERB_UPSTREAM_UP,
 	VERB_CONFIG_SHOW,
 	VERB_CONFIG_HELP,
 	VERB_PASSWD
@@ -35,6 +38,7 @@ enum verb_flag {
 	VERB_HAS_ALL = 32,
 	VERB_HAS_PASSWD = 64, /* --file --delete --lock --class */
 	VERB_HAS_PLUGINS = 128, /* --plugins */
+	VERB_HOST = 256, /* the operand is a host, not a person */
 };
 
 struct verb {

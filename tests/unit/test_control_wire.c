@@ -33,7 +33,8 @@ parse(const char *line, struct request *r)
 static void
 test_each_verb_of_the_daemon_is_a_request(void **state)
 {
-	struct request r = { .person = "ana" }, back;
+	struct request r = { .person = "ana", .host = "mx:25" }, back;
+	const char *operand;
 	char *line;
 
 	(void)state;
@@ -48,8 +49,10 @@ test_each_verb_of_the_daemon_is_a_request(void **state)
 			assert_int_equal(parse(line, &back), 0);
 			assert_ptr_equal(back.verb, r.verb);
 			assert_int_equal(back.all, r.all);
-			assert_string_equal(back.person,
-			    (r.verb->flags & VERB_OPERAND) != 0 ? "ana" : "");
+			operand = (r.verb->flags & VERB_HOST) != 0 ? "mx:25"
+								   : "ana";
+			assert_string_equal(request_operand(&back),
+			    (r.verb->flags & VERB_OPERAND) != 0 ? operand : "");
 		}
 		free(line);
 	}
