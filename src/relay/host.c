@@ -69,7 +69,7 @@ on_reset_reply(void *arg, struct smtp_reply *reply)
 	struct relay_conn *c = arg;
 	struct relay_host *h = c->host;
 
-	if (c->unheard > 0) {
+	if (c->unheard > 0 && reply->code / 100 != 3) {
 		c->unheard--;
 		return;
 	}

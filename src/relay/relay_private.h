@@ -92,7 +92,7 @@ struct relay_conn {
 	struct smtp_reply_parser parser;
 	struct smtp_offer offer;
 	unsigned messages, errors;
-	unsigned unheard; /* answers to chunks before that to RSET */
+	unsigned unheard; /* answers that come before that to RSET */
 	unsigned depth; /* event callbacks that are on the stack */
 	bool retire;    /* not to be used again */
 	bool blocked;   /* waits for the socket to take more */
@@ -267,6 +267,7 @@ struct relay {
 	int64_t wait_until;     /* while no address is known */
 	enum relay_failure why; /* the worst until now, then the final one */
 	char *detail; /* owned */
+	char go_ahead[100]; /* the answer to DATA: some hosts put an id there */
 	char sid[16];
 };
 

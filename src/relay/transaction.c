@@ -131,16 +131,30 @@ explain(const struct relay *r, enum conn_fault fault, uint64_t tried)
 	return r->state == TXN_STEPS ? RELAY_AWAY : RELAY_LOST;
 }
 
+/* Nobody will ever know more of what became of this message. */
+static void
+fail_unknown(struct relay *r, const char *detail, const char *partial)
+{
+	char text[RELAY_DETAIL_MAX + 400];
+
+	snprintf(text, sizeof(text), "%s%s%s%s%s", detail,
+	    r->go_ahead[0] == '\0' ? "" : "; DATA: ", r->go_ahead,
+	    partial[0] == '\0' ? "" : "; the message, cut off: ", partial);
+	relay_fail(r, RELAY_UNKNOWN, text);
+}
+
 static void
 on_down(void *arg, enum conn_fault fault, const char *detail)
 {
 	struct relay *r = arg;
 	struct relay_pool *p = r->pool;
+	char partial[200];
 	bool is_late = fault == CONN_LATE;
 	enum relay_failure why = explain(r, fault, r->conn->tried);
 	/* It was of no use already when it was taken from the pool. */
 	bool stale = !is_late && r->reused && !r->heard;
 
+	smtp_reply_partial(partial, sizeof(partial), &r->conn->parser);
 	relay_conn_close(&r->conn);
 	if (r->state == TXN_DONE)
 		return;
@@ -154,6 +168,8 @@ on_down(void *arg, enum conn_fault fault, const char *detail)
 	if (r->state == TXN_STEPS && (fault == CONN_LOST || stale) &&
 	    !r->replayed && !r->refused)
 		replay(r, !stale);
+	else if (why == RELAY_UNKNOWN)
+		fail_unknown(r, detail, partial);
 	else
 		relay_fail(r, why, detail);
 }
@@ -282,7 +298,8 @@ stray(struct relay *r, const struct smtp_reply *reply)
 
 /* Notes what the answer to a step means for the transaction. */
 static void
-note_step(struct relay *r, struct relay_item *item, bool accepted)
+note_step(struct relay *r, struct relay_item *item,
+    const struct smtp_reply *reply, bool accepted)
 {
 	item->accepted = accepted;
 	switch (item->step) {
@@ -294,6 +311,7 @@ note_step(struct relay *r, struct relay_item *item, bool accepted)
 		r->recipient = r->recipient || accepted;
 		break;
 	case RELAY_DATA:
+		smtp_reply_summary(r->go_ahead, sizeof(r->go_ahead), reply);
 		forget_steps(r);
 		enter(r, accepted ? TXN_BODY : TXN_DONE);
 		break;
@@ -367,7 +385,7 @@ on_step_reply(struct relay *r, struct smtp_reply *reply)
 	r->nanswered++;
 	await_answer(r);
 	known = item->accepted;
-	note_step(r, item,
+	note_step(r, item, reply,
 	    mapped == MAP_PASS && relay_map_accepts(step, reply->code));
 	if (reply->code == 421)
 		relay_conn_hang_up(c); /* rather than wait until it closes */
@@ -701,15 +719,17 @@ relay_dot(struct relay *r)
 	}
 }
 
-/* Do both sides know where they are? Between two chunks RSET tells, if it
- * need not wait behind them. */
+/* Do both sides know where they are? Between two chunks, and behind a refused
+ * MAIL, RSET tells, if it need not wait behind them. */
 static bool
 may_rest(const struct relay *r)
 {
 	if (r->state == TXN_BODY)
 		return r->chunked && r->conn->queued == r->conn->sent;
 	return r->state == TXN_DONE ||
-	       (r->state == TXN_STEPS && r->nsent == r->nanswered);
+	       (r->state == TXN_STEPS &&
+		   (r->nsent == r->nanswered ||
+		       (r->refused && r->conn->queued == r->conn->sent)));
 }
 
 void
@@ -721,8 +741,9 @@ relay_close(struct relay **relay)
 	if (r == NULL)
 		return;
 	if (r->conn != NULL && may_rest(r)) {
-		r->conn->unheard = r->nchunks;
-		relay_host_give(r->host, &r->conn, r->mailed);
+		r->conn->unheard = r->nchunks + (r->nsent - r->nanswered);
+		relay_host_give(
+		    r->host, &r->conn, r->mailed || r->conn->unheard > 0);
 	}
 	relay_conn_close(&r->conn);
 	relay_set_host(r, NULL);

@@ -5,6 +5,7 @@
  * A range of a group on its way to the upstream, and the upstream's answers.
  * They come in the order of the commands and go to the client as they are.
  */
+#include "base/mem.h"
 #include "session/group.h"
 #include "session/session_private.h"
 #include "session/transaction.h"
@@ -131,7 +132,8 @@ on_failure(void *owner, enum relay_failure why, const char *detail)
 	struct session *s = tx->session;
 	enum reply_name name = failure_reply(why);
 
-	(void)detail;
+	tx->upstream = relay_peer(tx->relay);
+	tx->failure = xstrdup(detail);
 	if (tx->has_data) {
 		body_failed(tx, why);
 		return;

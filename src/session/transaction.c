@@ -79,6 +79,7 @@ transaction_free(struct transaction *tx)
 	free(tx->identity);
 	free(tx->user);
 	free(tx->class_name);
+	free(tx->failure);
 	free(tx);
 }
 
@@ -162,6 +163,10 @@ log_message(const struct transaction *tx, enum portero_outcome outcome,
 	log_adds(&l, "reply", reply);
 	if (tx->relay != NULL)
 		log_adds(&l, "upstream", relay_peer(tx->relay));
+	else if (tx->upstream != NULL)
+		log_adds(&l, "upstream", tx->upstream);
+	if (tx->failure != NULL)
+		log_adds(&l, "error", tx->failure);
 	if (tx->dot_sent)
 		log_addn(&l, "ms_up", now - tx->dot_ms);
 	log_addn(&l, "ms", now - tx->started_ms);
@@ -283,5 +288,7 @@ transaction_log_refusal(struct session *s, const struct refusal *r)
 		log_adds(&l, "plugin", "-");
 	}
 	log_adds(&l, "reply", r->reply);
+	if (tx != NULL && tx->failure != NULL)
+		log_adds(&l, "error", tx->failure);
 	log_end(&l);
 }

@@ -39,6 +39,8 @@ struct transaction {
 	struct session *session; /* NULL: the client has gone */
 	struct session_worker *worker;
 	struct relay *relay;     /* owned; NULL: none or over */
+	const char *upstream;    /* borrowed from it, when it failed */
+	char *failure;           /* why it failed; NULL: it did not */
 	struct ledger_entry *take; /* owned; NULL: nothing taken */
 	char sid[ID_SESSION_LEN + 1];
 	unsigned number;

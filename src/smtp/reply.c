@@ -157,6 +157,16 @@ smtp_reply_feed(
 	return result;
 }
 
+void
+smtp_reply_partial(char *to, size_t size, const struct smtp_reply_parser *p)
+{
+	if (p->reply.nlines > 0)
+		smtp_reply_summary(to, size, &p->reply);
+	else
+		str_copy(to, size,
+		    (struct str){ buf_data(&p->line), buf_len(&p->line) });
+}
+
 struct smtp_reply
 smtp_reply_parser_take(struct smtp_reply_parser *p)
 {

@@ -57,6 +57,9 @@ struct smtp_reply_parser {
  */
 enum smtp_reply_result smtp_reply_feed(struct smtp_reply_parser *p,
     const char *data, size_t len, size_t *used);
+/* What has come of a reply that is not complete, for the log; "": nothing. */
+void smtp_reply_partial(
+    char *to, size_t size, const struct smtp_reply_parser *p);
 /* Moves the complete reply out; the caller frees it. */
 struct smtp_reply smtp_reply_parser_take(struct smtp_reply_parser *p);
 void smtp_reply_parser_free(struct smtp_reply_parser *p);

@@ -92,6 +92,44 @@ test_last_used_connection_is_taken_first(void **state)
 }
 
 static void
+test_refused_sender_of_a_group_leaves_the_connection(void **state)
+{
+	static const char *const script[] = { HELLO, STEPS, "550 no", "pause",
+		"503 no", "503 no", "< RSET", OK, MESSAGE, NULL };
+	struct rig *r = *state;
+	struct owner o = { .body = "x\r\n" };
+
+	fake_script(&r->fake, 0, script);
+	rig_start(r);
+	owner_begin(&o, r, 1, true);
+	while (relay_pool_idle(r->pool) == 0)
+		rig_turn(r);
+	rig_expect(r, &o, "MAIL 550");
+	rig_send(r, &o, 1);
+	rig_expect(r, &o, SENT);
+	assert_int_equal(fake_accepted(&r->fake), 1);
+}
+
+static void
+test_data_accepted_behind_a_refused_sender_is_cut_off(void **state)
+{
+	static const char *const script[] = { HELLO, STEPS, "550 no", "pause",
+		OK, "354 go", NULL };
+	struct rig *r = *state;
+	struct owner o = { .body = "x\r\n" };
+
+	fake_script(&r->fake, 0, script);
+	rig_start(r);
+	owner_begin(&o, r, 1, true);
+	while (!o.is_over)
+		rig_turn(r);
+	rig_expect(r, &o, "MAIL 550");
+	while (rig_counter(r, COUNTER_UPSTREAM_CONNECTIONS) > 0)
+		rig_turn(r);
+	assert_int_equal(r->fake.ndots, 0);
+}
+
+static void
 begin_and_abort(struct rig *r, struct owner *o)
 {
 	owner_begin(o, r, 0, false);
@@ -396,6 +434,8 @@ main(void)
 		TEST(test_connection_that_cannot_be_reset_is_left),
 		TEST(test_half_an_answer_keeps_it_from_reuse),
 		TEST(test_unanswered_steps_close_the_connection),
+		TEST(test_refused_sender_of_a_group_leaves_the_connection),
+		TEST(test_data_accepted_behind_a_refused_sender_is_cut_off),
 		TEST(test_three_errors_retire_a_connection),
 		TEST(test_hundred_messages_retire_a_connection),
 		TEST(test_rest_ends_in_time),
