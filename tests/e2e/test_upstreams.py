@@ -1,0 +1,266 @@
+# Copyright 2026 The Portero Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Several upstream hosts: who gets what, what happens when one fails, and what
+the operator can do about it."""
+import json
+import os
+import time
+
+import pytest
+
+import client as smtp
+import harness
+import sink as upstream
+from harness import Section, wait_until
+from ledger import BODY, in_parallel
+from sink import checked_sink
+
+MAIL = "MAIL FROM:<ana@example.org>"
+RCPT = "RCPT TO:<bob@example.net>"
+
+
+@pytest.fixture
+def other():
+    with checked_sink() as other:
+        yield other
+
+
+def address(sink):
+    return f"127.0.0.1:{sink.port}"
+
+
+def section(title, *sinks, **options):
+    return Section(title, hosts=[address(s) for s in sinks], tls="none",
+                   connect_timeout="2s", **options)
+
+
+def send(client, play=smtp.pipelined):
+    """One message; the reply that ended it."""
+    replies = play(client, [MAIL, RCPT, "DATA", BODY + b".\r\n"])
+    return next((r for r in replies if r.code >= 400), replies[-1])
+
+
+def send_one(portero, user="ana", password="s3cret"):
+    with portero.login(user, password) as client:
+        return send(client)
+
+
+def hosts(portero):
+    """port -> what `upstream list` says of the host."""
+    done = portero.ctl("upstream", "list", "--json")
+    assert done.returncode == 0, done
+    return {row["port"]: row for row in json.loads(done.stdout)["upstreams"]}
+
+
+def wait_state(portero, sink, state, timeout=20):
+    return wait_until(
+        lambda: (row := hosts(portero)[sink.port])["state"] == state and row,
+        timeout, f"{sink.port} {state}")
+
+
+# ---- who gets what ----
+
+def test_hosts_of_a_section_share_the_mail(start, sink, other):
+    portero = start(upstream=section(None, sink, other))
+
+    def work(_):
+        with portero.login() as client:
+            for _ in range(5):
+                assert send(client).code == 250
+    in_parallel(4, work)
+    assert len(sink.messages) + len(other.messages) == 20
+    assert min(len(sink.messages), len(other.messages)) >= 5
+
+
+def test_a_host_that_hangs_on_to_messages_gets_fewer(start, sink, other):
+    sink.on("dot", upstream.delay(1))
+    portero = start(session_workers=2, upstream=section(None, sink, other))
+
+    def work(_):
+        with portero.login() as client:
+            until = time.monotonic() + 1.5
+            while time.monotonic() < until:
+                assert send(client).code == 250
+    in_parallel(4, work)
+    assert len(other.messages) > 2 * len(sink.messages)
+
+
+def test_classes_have_hosts_of_their_own(start, sink, other):
+    portero = start(
+        users={"ana": "s3cret", "news": ("pa55word", "class=newsletter")},
+        upstream=[section(None, sink),
+                  section("news", other, classes=["newsletter", "list"])])
+    assert send_one(portero).code == 250
+    assert send_one(portero, "news", "pa55word").code == 250
+    assert len(sink.messages) == len(other.messages) == 1
+    # and nobody stands in for them
+    other.down()
+    reply = send_one(portero, "news", "pa55word")
+    assert reply.status == "451 4.4.1"
+    assert send_one(portero).code == 250
+
+
+def test_ehlo_offers_what_all_hosts_have(start, sink):
+    with upstream.checked_sink(eightbit=False, size=2_000_000) as plain:
+        portero = start(upstream=[section(None, sink), section(
+            "spare", plain, priority=2)])
+        wait_state(portero, plain, "up")
+        with portero.secure() as client:
+            assert "8BITMIME" in client.ehlo()
+        portero.ctl("upstream", "drain", address(sink))
+        with portero.secure() as client:
+            offer = client.ehlo()
+            assert "8BITMIME" not in offer
+            assert int(offer["SIZE"]) < 2_000_000
+
+
+# ---- when one fails ----
+
+def test_a_stand_in_takes_over_and_gives_back(start, sink, other):
+    portero = start(upstream=[section(None, sink),
+                              section("spare", other, priority=2)])
+    assert send_one(portero).code == 250
+    assert len(sink.messages) == 1
+    sink.down()
+    with portero.login() as client:
+        for _ in range(3):
+            assert send(client).code == 250
+    assert len(other.messages) == 3
+    assert hosts(portero)[sink.port]["state"] == "down"
+    sink.up()
+    wait_state(portero, sink, "up")
+    assert send_one(portero).code == 250
+    assert len(sink.messages) == 2
+    assert portero.events("upstream", state="down", port=sink.port)
+    assert portero.events("upstream", state="up", port=sink.port)
+
+
+@pytest.mark.parametrize("play", [smtp.lockstep, smtp.pipelined])
+@pytest.mark.parametrize("step, action", [
+    ("connect", upstream.close()),
+    ("connect", upstream.reply("554 5.3.2 No")),
+    ("ehlo", upstream.close(reset=True)),
+    ("mail", upstream.close()),
+    ("mail", upstream.reply("421 4.3.2 Going down")),
+    ("mail", upstream.reply("452 4.3.1 Insufficient system storage")),
+    ("rcpt", upstream.close()),
+    ("data", upstream.close()),
+], ids=lambda v: v if isinstance(v, str) else "")
+def test_clients_notice_nothing_of_a_failure_before_the_body(
+        start, sink, other, step, action, play):
+    portero = start(upstream=section(None, sink, other))
+    sink.on(step, action)
+    with portero.login() as client:
+        for _ in range(4):
+            assert send(client, play).code == 250
+    assert len(other.messages) == 4
+
+
+def test_a_host_that_does_not_answer_is_left_out_by_all(start, sink, other):
+    """One message waits for the host that is silent, the others do not."""
+    portero = start(session_workers=3, upstream=section(None, sink, other))
+    sink.on("connect", upstream.silent())
+    with portero.login() as client:
+        wait_until(lambda: send(client).code == 250 and
+                   hosts(portero)[sink.port]["state"] == "down", 20)
+
+    def work(_):
+        started = time.monotonic()
+        assert send_one(portero).code == 250
+        return time.monotonic() - started
+    assert max(in_parallel(6, work)) < 1.9
+
+
+def test_an_address_that_is_lost_stays_known_over_a_reload(
+        start, sink, monkeypatch):
+    """The name servers are away, and a reload changes nothing."""
+    if not harness.IS_ROOT:
+        pytest.skip("a file of hosts of one's own needs root")
+    folder = harness.temporary_folder()
+    names = folder / "hosts"
+    names.write_text("127.0.0.1 mail.example.test\n")
+    resolv = folder / "resolv"
+    resolv.write_text("nameserver 127.0.0.1\n")
+    script = folder / "porterod"
+    script.write_text(
+        "#!/bin/sh\n"
+        "exec unshare -m --propagation private sh -c '"
+        f"mount --bind {names} /etc/hosts && "
+        f"mount --bind {resolv} /etc/resolv.conf && "
+        f"exec {harness.program('PORTEROD', 'porterod')} \"$@\"' porterod \"$@\"\n")
+    script.chmod(0o755)
+    if os.system(f"unshare -m mount --bind {names} /etc/hosts") != 0:
+        pytest.skip("no mounts of one's own here")
+    monkeypatch.setenv("PORTEROD", str(script))
+    portero = start(upstream={"hosts": [f"mail.example.test:{sink.port}"]})
+    assert send_one(portero).code == 250
+    names.write_text("# nothing\n")
+    assert portero.ctl("reload").returncode == 0
+    wait_until(lambda: portero.status()["generation"] == 2)
+    portero.wait_event("upstream", state="unresolved")
+    assert send_one(portero).code == 250
+    assert hosts(portero)[sink.port]["addresses"] == [address(sink)]
+
+
+# ---- the operator ----
+
+def test_a_drained_host_gets_nothing_new_until_it_is_up(start, sink, other):
+    portero = start(upstream=section(None, sink, other))
+    with portero.login() as client:
+        client.command(MAIL)
+        taker = next(s for s in (sink, other)
+                     if hosts(portero)[s.port]["transactions"])
+        rest = other if taker is sink else sink
+        done = portero.ctl("upstream", "drain", address(taker))
+        assert (done.returncode, done.stdout) == (0, "drained\n")
+        # what is under way is finished
+        client.command(RCPT)
+        assert client.data(BODY + b".\r\n").code == 250
+    assert len(taker.messages) == 1
+    for _ in range(4):
+        assert send_one(portero).code == 250
+    assert portero.ctl("reload").returncode == 0
+    for _ in range(4):
+        assert send_one(portero).code == 250
+    assert (len(taker.messages), len(rest.messages)) == (1, 8)
+    assert hosts(portero)[taker.port]["state"] == "drained"
+    assert "drained" in portero.ctl("upstream", "list").stdout
+    assert portero.ctl("upstream", "drain", address(rest)).returncode == 0
+    assert send_one(portero).status == "451 4.4.1"
+    assert portero.ctl("upstream", "up", "127.0.0.1").returncode == 0
+    assert portero.events("control", verb="upstream drain",
+                          host=address(taker))
+    for _ in range(4):
+        assert send_one(portero).code == 250
+    assert min(len(taker.messages), len(rest.messages)) > 1
+
+
+def test_a_host_that_nobody_has_is_not_found(shared_portero):
+    for verb in ("drain", "up"):
+        done = shared_portero.ctl("upstream", verb, "192.0.2.77")
+        assert done.returncode == 4
+        assert "192.0.2.77" in done.stderr
+
+
+# ---- unknown outcomes ----
+
+@pytest.mark.parametrize("last_words, heard", [
+    (upstream.close(), None),
+    (upstream.raw(b"250 2.0.0 Ok: queued as 4F1A2"), "queued as 4F1A2"),
+], ids=["silence", "half"])
+def test_an_unknown_outcome_is_told_with_all_that_is_known(
+        start, sink, last_words, heard):
+    portero = start(upstream={"dot_timeout": "1s"})
+    sink.on("data", upstream.reply("354 Go ahead 5b1f17b1"))
+    sink.on("dot", last_words)
+    reply = send_one(portero)
+    assert reply.status == "451 4.4.2"
+    event = portero.wait_event("message", outcome="unknown")
+    assert event["user"] == "ana"
+    assert event["upstream"] == address(sink)
+    assert int(event["size"]) == len(BODY)
+    assert "5b1f17b1" in event["error"]
+    if heard:
+        assert heard in event["error"]
+    assert portero.status()["counters"]["messages_unknown"] == 1
+    assert "messages_unknown" in portero.ctl("status").stdout
