@@ -66,6 +66,10 @@ enum portero_verdict {
 
 /* Where in the dialogue a policy is asked (RFC 5321 section 3.3). */
 enum portero_stage {
+	PORTERO_LOGIN = 1,   /* twice: before the password is checked, where a
+	                        refusal spares that and charges are looked at;
+	                        and after it, where the verdict is ignored and
+	                        charges are counted at once */
 	PORTERO_MAIL = 2,    /* MAIL FROM was given */
 	PORTERO_RCPT = 4,    /* once for each RCPT TO */
 	PORTERO_DATA = 8,    /* all recipients known; charges are taken here */
@@ -326,12 +330,15 @@ enum portero_unit {
 	PORTERO_NUNITS
 };
 
-/* Whose counter it is. Taken in this order; each scope is atomic in itself. */
+/* Whose counter it is. Taken in this order; each scope is atomic in itself.
+ * At LOGIN, where nobody is known yet, PERSON is who the typed name says, and
+ * only PERSON, HOST and NETWORK are possible. */
 enum portero_scope {
 	PORTERO_PERSON,
 	PORTERO_CLASS,
 	PORTERO_DOMAIN,
 	PORTERO_HOST,
+	PORTERO_NETWORK, /* only at LOGIN: the client's, as in the facts */
 	PORTERO_NSCOPES
 };
 
@@ -473,11 +480,20 @@ enum portero_outcome {
 	PORTERO_OUTCOME_UNKNOWN /* lost after it: may have been sent */
 };
 
+/* Where a login is. */
+enum portero_attempt {
+	PORTERO_ATTEMPT_NONE,   /* another stage */
+	PORTERO_ATTEMPT_BEGINS, /* the password has not been looked at */
+	PORTERO_ATTEMPT_RIGHT,
+	PORTERO_ATTEMPT_WRONG,
+	PORTERO_ATTEMPT_NOBODY /* there is no such person */
+};
+
 /* What is known when a policy is asked. */
 struct portero_facts {
 	uint32_t size;
 	enum portero_stage stage;
-	const struct portero_identity *identity;
+	const struct portero_identity *identity; /* LOGIN: NULL */
 	struct portero_str session_id;
 	struct portero_str listener;
 	struct portero_str client_address;
@@ -490,6 +506,16 @@ struct portero_facts {
 	enum portero_owned sender_owned; /* set if `needs` has OWNED */
 	enum portero_outcome outcome;    /* OUTCOME */
 	size_t naccepted;                /* OUTCOME: recipients the upstream took */
+	/* LOGIN */
+	enum portero_attempt attempt;
+	struct portero_str login; /* as typed, but in lower case (A to Z) and
+	                             without blanks around it */
+	uint16_t password_tag; /* WRONG, NOBODY: equal for equal passwords of
+	                          one login, and says nothing else about them;
+	                          changes with every start */
+	struct portero_str client_network; /* /24 or /48: "192.0.2.0/24" */
+	bool client_exempt;    /* in exempt_networks: not to be counted together */
+	bool store_is_remote;  /* others share it; else own memory will do */
 };
 
 struct portero_answer {

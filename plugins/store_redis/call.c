@@ -24,7 +24,7 @@
 #define AMOUNT_MAX (INT64_C(1) << 53) /* exact in the script */
 #define MAXIMUM_MAX (INT64_C(1) << 62)
 
-static const char scopes[PORTERO_NSCOPES] = { 'p', 'c', 'd', 'h' };
+static const char scopes[PORTERO_NSCOPES] = { 'p', 'c', 'd', 'h', 'n' };
 
 /* A command in the making. */
 struct call {

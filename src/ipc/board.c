@@ -151,6 +151,16 @@ board_host_slot(const struct board *b, struct shared *s, unsigned host)
 						  : &s->upstreams[slot - 1];
 }
 
+enum board_hears
+board_hears(const struct board *b)
+{
+	uint32_t hears = BOARD_HEARS_UNKNOWN;
+
+	for (unsigned i = 0; i < b->npolicy && hears == BOARD_HEARS_UNKNOWN; i++)
+		hears = atomic_load(&b->policy[i].hears);
+	return (enum board_hears)hears;
+}
+
 /*
  * Round and round in the entries within reach; who comes to their end after a
  * long search may reach twice as far. So few pages are touched, the next free

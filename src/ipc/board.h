@@ -41,7 +41,12 @@ struct board_score {
 	int64_t started_ns;
 	uint8_t question[RECORD_HEADER_LEN]; /* as sent; zeroes: none */
 	_Atomic uint64_t answered;  /* questions done, for status */
+	_Atomic uint32_t hears;     /* policy: enum board_hears; outlives the worker */
 };
+
+/* Do policies want to be asked about logins? The same for all workers of a
+ * generation, once the first of them has read the configuration. */
+enum board_hears { BOARD_HEARS_UNKNOWN, BOARD_HEARS_NOTHING, BOARD_HEARS_LOGINS };
 
 struct board_beat {
 	_Atomic int64_t beat_ns; /* last turn of the event loop, monotonic */
@@ -107,6 +112,9 @@ struct board_cell_sum board_cell_sum(const struct board *b, unsigned host);
 /* NULL: control has not said yet. */
 struct upstream_slot *board_host_slot(
     const struct board *b, struct shared *s, unsigned host);
+
+/* Whether logins are for the policy pool. */
+enum board_hears board_hears(const struct board *b);
 
 /* A free entry of the slot, with its incarnation set, or NULL: full. *hint, 0
  * at first, is the caller's memory of the search. Entries come into use in

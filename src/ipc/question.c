@@ -83,8 +83,8 @@ close_record(struct wire_out *w)
 static bool
 is_type(uint8_t type)
 {
-	return (type >= RECORD_LOGIN && type <= RECORD_STORE) ||
-	    (type >= RECORD_LOGIN_ANSWER && type <= RECORD_STORE_ANSWER);
+	return (type >= RECORD_LOGIN && type <= RECORD_ATTEMPT) ||
+	    (type >= RECORD_LOGIN_ANSWER && type <= RECORD_ATTEMPT_ANSWER);
 }
 
 int
@@ -299,6 +299,8 @@ login_answer_encode(uint8_t *to, size_t size, const struct record_header *h,
 	wire_put_str(&w, a->class_name);
 	wire_put_str(&w, a->domain);
 	wire_put_str(&w, a->identity);
+	wire_put_u8(&w, a->nobody);
+	wire_put_u16(&w, a->tag);
 	return close_record(&w);
 }
 
@@ -316,11 +318,81 @@ login_answer_decode(const uint8_t *data, size_t len, struct login_answer *a)
 	a->class_name = wire_get_str(&w);
 	a->domain = wire_get_str(&w);
 	a->identity = wire_get_str(&w);
+	a->nobody = get_bool(&w);
+	a->tag = wire_get_u16(&w);
 	/* What the ledger's records hold of a person is bounded here. */
 	if (a->identity.len > IDENTITY_MAX || a->id.len > PERSON_ID_MAX ||
 	    a->class_name.len > PERSON_CLASS_MAX ||
 	    a->domain.len > PERSON_ID_MAX)
 		return -1;
+	return leave_record(&w);
+}
+
+/* ---- attempt ------------------------------------------------------------ */
+
+size_t
+attempt_question_encode(uint8_t *to, size_t size, const struct record_header *h,
+    const struct attempt_question *q)
+{
+	struct wire_out w = open_record(to, size, h, RECORD_ATTEMPT);
+
+	wire_put_u8(&w, (uint8_t)q->attempt);
+	wire_put_u16(&w, q->tag);
+	wire_put_u8(&w, q->exempt);
+	wire_put_str(&w, q->login);
+	wire_put_str(&w, q->client_address);
+	wire_put_str(&w, q->client_network);
+	wire_put_str(&w, q->listener);
+	wire_put_str(&w, q->session_id);
+	return close_record(&w);
+}
+
+int
+attempt_question_decode(const uint8_t *data, size_t len,
+    struct attempt_question *q)
+{
+	struct wire_in w = enter_record(data, len, RECORD_ATTEMPT);
+
+	q->attempt = get_enum(&w, PORTERO_ATTEMPT_BEGINS,
+	    PORTERO_ATTEMPT_NOBODY);
+	q->tag = wire_get_u16(&w);
+	q->exempt = get_bool(&w);
+	q->login = wire_get_str(&w);
+	q->client_address = wire_get_str(&w);
+	q->client_network = wire_get_str(&w);
+	q->listener = wire_get_str(&w);
+	q->session_id = wire_get_str(&w);
+	return leave_record(&w);
+}
+
+size_t
+attempt_answer_encode(uint8_t *to, size_t size, const struct record_header *h,
+    const struct attempt_answer *a)
+{
+	struct wire_out w = open_record(to, size, h, RECORD_ATTEMPT_ANSWER);
+
+	wire_put_u8(&w, (uint8_t)a->verdict);
+	put_reply(&w, &a->reply);
+	wire_put_str(&w, a->plugin);
+	wire_put_str(&w, a->limit);
+	wire_put_i64(&w, a->used);
+	wire_put_i64(&w, a->max);
+	wire_put_i64(&w, a->until_s);
+	return close_record(&w);
+}
+
+int
+attempt_answer_decode(const uint8_t *data, size_t len, struct attempt_answer *a)
+{
+	struct wire_in w = enter_record(data, len, RECORD_ATTEMPT_ANSWER);
+
+	a->verdict = get_enum(&w, PORTERO_NEXT, PORTERO_DEFER);
+	a->reply = get_reply(&w);
+	a->plugin = wire_get_str(&w);
+	a->limit = wire_get_str(&w);
+	a->used = wire_get_i64(&w);
+	a->max = wire_get_i64(&w);
+	a->until_s = wire_get_i64(&w);
 	return leave_record(&w);
 }
 
@@ -646,6 +718,7 @@ record_defer_encode(uint8_t *to, size_t size,
 		.reason = STR("plugin") };
 	const struct login_answer login = { .verdict = PORTERO_DEFER,
 		.cause = str_of(cause) };
+	const struct attempt_answer attempt = { .verdict = PORTERO_DEFER };
 	const struct owns_answer owns = { .owned = PORTERO_OWNED_UNKNOWN };
 	/* It may have died behind the take: a settle is owed. */
 	const struct judge_answer judge = { .verdict = PORTERO_DEFER,
@@ -659,6 +732,8 @@ record_defer_encode(uint8_t *to, size_t size,
 	switch ((enum record_type)question->type) {
 	case RECORD_LOGIN:
 		return login_answer_encode(to, size, question, &login);
+	case RECORD_ATTEMPT:
+		return attempt_answer_encode(to, size, question, &attempt);
 	case RECORD_OWNS:
 		return owns_answer_encode(to, size, question, &owns);
 	case RECORD_JUDGE:

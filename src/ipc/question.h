@@ -37,11 +37,13 @@ enum record_type {
 	RECORD_JUDGE,     /* policy pool */
 	RECORD_SETTLE,    /* policy pool: settles without a judge */
 	RECORD_STORE,     /* policy pool, from control: report or reset */
+	RECORD_ATTEMPT,   /* policy pool: may a login be tried, and what became of it */
 	RECORD_LOGIN_ANSWER = 101,
 	RECORD_OWNS_ANSWER,
 	RECORD_JUDGE_ANSWER,
 	RECORD_SETTLE_ANSWER,
-	RECORD_STORE_ANSWER
+	RECORD_STORE_ANSWER,
+	RECORD_ATTEMPT_ANSWER
 };
 
 /* Every record begins with this, so that the master can answer for a crashed
@@ -78,6 +80,24 @@ struct login_answer {
 	struct str class_name;
 	struct str domain;            /* key of the DOMAIN scope: settles repeat it */
 	struct str identity;          /* opaque to the session; <= IDENTITY_MAX */
+	bool nobody;                  /* DENY: no section knows such a person */
+	uint16_t tag;                 /* DENY: of the password, for LOGIN policies */
+};
+
+/* Beside it the password's tag, and whether there is such a person: what the
+ * policies may know of a login that failed. */
+struct attempt_question {
+	enum portero_attempt attempt; /* not NONE */
+	uint16_t tag;                 /* WRONG, NOBODY */
+	bool exempt;
+	struct str login, client_address, client_network, listener, session_id;
+};
+
+struct attempt_answer {
+	enum portero_verdict verdict; /* BEGINS: NEXT, DENY, DEFER */
+	struct answer_reply reply;
+	struct str plugin, limit;     /* for the log */
+	int64_t used, max, until_s;   /* of that limit */
 };
 
 struct owns_question {
@@ -178,6 +198,8 @@ void record_scratch_free(struct record_scratch **s);
 /* Encoders: bytes written to `to`, or 0 when it does not fit RECORD_MAX. The
  * header's version, type and length are filled in. */
 size_t login_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct login_question *q);
+size_t attempt_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct attempt_question *q);
+size_t attempt_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct attempt_answer *a);
 size_t owns_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct owns_question *q);
 size_t judge_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct judge_question *q);
 size_t settle_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct settle_question *q);
@@ -195,6 +217,8 @@ int record_head_decode(const uint8_t head[RECORD_HEADER_LEN], struct record_head
 
 /* Decoders: 0, or -1 when anything is not as the encoder writes it. */
 int login_question_decode(const uint8_t *data, size_t len, struct login_question *q);
+int attempt_question_decode(const uint8_t *data, size_t len, struct attempt_question *q);
+int attempt_answer_decode(const uint8_t *data, size_t len, struct attempt_answer *a);
 int owns_question_decode(const uint8_t *data, size_t len, struct owns_question *q);
 int judge_question_decode(const uint8_t *data, size_t len, struct judge_question *q, struct record_scratch *s);
 int settle_question_decode(const uint8_t *data, size_t len, struct settle_question *q, struct record_scratch *s);

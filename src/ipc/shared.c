@@ -31,6 +31,7 @@ static const char *const names[COUNTER_NCOUNTERS] = {
 	[COUNTER_TLS_FAILED] = "tls_failed",
 	[COUNTER_LOGIN_OK] = "login_ok",
 	[COUNTER_LOGIN_DENIED] = "login_denied",
+	[COUNTER_LOGIN_LIMITED] = "login_limited",
 	[COUNTER_LOGIN_DEFERRED] = "login_deferred",
 	[COUNTER_MESSAGES_ACCEPTED] = "messages_accepted",
 	[COUNTER_MESSAGES_REFUSED] = "messages_refused",

@@ -65,14 +65,15 @@ add_policy(struct chain *c, const struct plugin *p)
 	struct chain_policy *policy = &c->policies[c->npolicies++];
 
 	*policy = (struct chain_policy){ .plugin = p,
-		.stages = table->stages,
+		/* those about logins are asked in attempts.c */
+		.stages = table->stages & ~(uint32_t)PORTERO_LOGIN,
 		.scopes = 1u << PORTERO_PERSON,
 		.monitor = p->module->mode == CONFIG_MONITOR };
 	if (table->stages_used != NULL)
 		policy->stages &= table->stages_used(p->ctx);
 	if (table->scopes != NULL)
 		policy->scopes = table->scopes(p->ctx) &
-		    ((1u << PORTERO_NSCOPES) - 1);
+		    ((1u << PORTERO_NETWORK) - 1);
 	if ((table->needs & PORTERO_NEED_OWNED) != 0 &&
 	    (policy->stages & PORTERO_MAIL) != 0)
 		c->needs_owned = true;

@@ -56,6 +56,28 @@ inquiry_open(struct inquiry *i, const struct judge_question *q)
 }
 
 void
+inquiry_open_login(struct inquiry *i, const struct attempt_question *q,
+    struct str login)
+{
+	const struct plugin *store = i->tally->store;
+
+	memset(&i->identity, 0, sizeof i->identity);
+	i->facts = (struct portero_facts){ .size = sizeof i->facts,
+		.session_id = lend(q->session_id),
+		.listener = lend(q->listener),
+		.client_address = lend(q->client_address),
+		.declared_size = -1,
+		.message_size = -1,
+		.attempt = q->attempt,
+		.login = lend(login),
+		.password_tag = q->tag,
+		.client_network = lend(q->client_network),
+		.client_exempt = q->exempt,
+		.store_is_remote = store != NULL &&
+		    store->table->store->remote };
+}
+
+void
 inquiry_close(struct inquiry *i)
 {
 	free(i->recipients);
@@ -77,6 +99,8 @@ static const char *
 stage_name(enum portero_stage stage)
 {
 	switch (stage) {
+	case PORTERO_LOGIN:
+		return "login";
 	case PORTERO_MAIL:
 		return "mail";
 	case PORTERO_RCPT:

@@ -35,6 +35,9 @@ struct inquiry {
 
 /* Borrows the strings of *q until the next one. */
 void inquiry_open(struct inquiry *i, const struct judge_question *q);
+/* About a login; login: its one spelling, borrowed, too. */
+void inquiry_open_login(struct inquiry *i, const struct attempt_question *q,
+    struct str login);
 void inquiry_close(struct inquiry *i);
 /* From here on the facts are those of this stage; forgets the charges. */
 void inquiry_enter(struct inquiry *i, enum portero_stage stage,

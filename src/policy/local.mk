@@ -1,4 +1,5 @@
 libportero_a_SOURCES += \
+	src/policy/attempts.c src/policy/attempts.h \
 	src/policy/chain.c src/policy/chain.h \
 	src/policy/host.c src/policy/host.h \
 	src/policy/inquiry.c src/policy/inquiry.h \

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "ipc/role.h"
@@ -200,8 +201,8 @@ ask(struct login *l, const struct plugin *p, const struct portero_creds *creds,
 	return true;
 }
 
-void
-login_ask(struct login *l, const struct login_question *q,
+static void
+ask_all(struct login *l, const struct login_question *q,
     struct login_answer *a)
 {
 	const struct portero_creds creds = { .size = sizeof creds,
@@ -221,6 +222,32 @@ login_ask(struct login *l, const struct login_question *q,
 				return;
 	a->plugin = STR("");
 	a->cause = STR("no_user");
+	a->nobody = true;
+}
+
+/* Tells two passwords of one login apart, nearly always, and nothing else
+ * about them: the key is secret and new with every start. */
+static uint16_t
+password_tag(const struct login *l, const struct login_question *q)
+{
+	const uint8_t *key = l->shared->key + HASH_KEY_LEN;
+	uint8_t text[2 * sizeof(uint64_t)];
+	uint64_t of_login = hash_sip64(key, q->login.ptr, q->login.len);
+	uint64_t of_password = hash_sip64(key, q->password.ptr,
+	    q->password.len);
+
+	memcpy(text, &of_login, sizeof of_login);
+	memcpy(text + sizeof of_login, &of_password, sizeof of_password);
+	return (uint16_t)hash_sip64(key, text, sizeof text);
+}
+
+void
+login_ask(struct login *l, const struct login_question *q,
+    struct login_answer *a)
+{
+	ask_all(l, q, a);
+	if (a->verdict == PORTERO_DENY && !a->suspended)
+		a->tag = password_tag(l, q);
 }
 
 static const struct plugin *

@@ -27,6 +27,7 @@
 #include "ipc/question.h"
 #include "ipc/role.h"
 #include "ipc/shared.h"
+#include "policy/attempts.h"
 #include "policy/chain.h"
 #include "policy/login.h"
 #include "policy/plugin.h"
@@ -48,6 +49,7 @@ struct worker {
 	struct plugin_set *plugins;
 	struct login *login; /* auth pool */
 	struct chain *chain; /* policy pool */
+	struct attempts *attempts; /* policy pool */
 	struct record_scratch *scratch;
 	bool drains; /* leaves when the queue is empty */
 	struct record_header header; /* of the question in hand */
@@ -163,6 +165,22 @@ do_store(struct worker *w)
 	return 0;
 }
 
+static int
+do_attempt(struct worker *w)
+{
+	struct attempt_question q;
+	struct attempt_answer a;
+
+	if (attempt_question_decode(w->record, w->len, &q) == -1)
+		return -1;
+	host_begin(w->header.deadline_ns, q.session_id);
+	attempts_judge(w->attempts, &q, &a);
+	send_answer(w, attempt_answer_encode(w->answer, sizeof w->answer,
+			   &w->header, &a));
+	attempts_afterwards(w->attempts, &q);
+	return 0;
+}
+
 /* ---- one record --------------------------------------------------------- */
 
 static void
@@ -196,6 +214,8 @@ do_question(struct worker *w)
 		return is_auth ? -1 : do_settle(w);
 	case RECORD_STORE:
 		return is_auth ? -1 : do_store(w);
+	case RECORD_ATTEMPT:
+		return is_auth ? -1 : do_attempt(w);
 	default:
 		return -1;
 	}
@@ -416,8 +436,13 @@ build(struct worker *w)
 		plugins[i] = plugin_set_at(w->plugins, i);
 	if (w->args->role == ROLE_AUTH)
 		w->login = login_new(plugins, n, w->shared, w->args->row);
-	else
+	else {
 		w->chain = chain_new(plugins, n, &settings);
+		w->attempts = attempts_new(plugins, n, &settings);
+		atomic_store(&w->score->hears, attempts_are_watched(w->attempts)
+			? BOARD_HEARS_LOGINS
+			: BOARD_HEARS_NOTHING);
+	}
 	w->scratch = record_scratch_new();
 }
 
@@ -452,6 +477,7 @@ worker_free(struct worker **w)
 	record_scratch_free(&(*w)->scratch);
 	login_free(&(*w)->login);
 	chain_free(&(*w)->chain);
+	attempts_free(&(*w)->attempts);
 	plugin_set_free(&(*w)->plugins);
 	secrets_free(&(*w)->secrets);
 	config_free(&(*w)->config);

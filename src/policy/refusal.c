@@ -110,6 +110,17 @@ refusal_limit(struct portero_reply *to, const struct portero_charge *c,
 }
 
 void
+refusal_attempts(struct portero_reply *to, int64_t at_s)
+{
+	char at[SIZE_TEXT];
+
+	str_copy(to->reason, sizeof to->reason, STR("guesses"));
+	time_text(at, at_s);
+	portero_reply_set(to, 454, "4.7.0",
+	    "Too many wrong passwords. You can try again at %s.", at);
+}
+
+void
 refusal_too_large(struct portero_reply *to, int64_t size, int64_t max)
 {
 	char size_is[SIZE_TEXT], max_is[SIZE_TEXT];

@@ -20,6 +20,8 @@
  * the amount will fit. Uses amount, used, max and fits_at. */
 void refusal_limit(struct portero_reply *to, const struct portero_charge *c,
     int64_t now_s);
+/* 454 4.7.0: too many attempts to log in. at_s: when one will do again. */
+void refusal_attempts(struct portero_reply *to, int64_t at_s);
 /* 552 5.3.4. size -1: not known yet. */
 void refusal_too_large(struct portero_reply *to, int64_t size, int64_t max);
 /* 451 4.7.0. */

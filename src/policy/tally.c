@@ -43,23 +43,34 @@ tally_clear(struct tally *t)
 		t->pages[scope].n = 0;
 }
 
+static void
+set_key(struct tally *t, int scope, struct str key)
+{
+	if (t->monitor) {
+		snprintf(t->monitor_keys[scope], TALLY_KEY_MAX, "%.*s%s",
+		    (int)key.len, key.ptr, TALLY_MONITOR);
+		key = str_of(t->monitor_keys[scope]);
+	}
+	t->keys[scope] = lend(key);
+}
+
 void
 tally_open(struct tally *t, struct str id, struct str class_name,
     struct str domain, bool monitor)
 {
 	t->monitor = monitor;
-	for (int scope = 0; scope < PORTERO_NSCOPES; scope++) {
-		struct str key = scope_key(t, (enum portero_scope)scope, id,
-		    class_name, domain);
-
-		if (monitor) {
-			snprintf(t->monitor_keys[scope], TALLY_KEY_MAX,
-			    "%.*s%s", (int)key.len, key.ptr, TALLY_MONITOR);
-			key = str_of(t->monitor_keys[scope]);
-		}
-		t->keys[scope] = lend(key);
-	}
+	for (int scope = 0; scope < PORTERO_NSCOPES; scope++)
+		set_key(t, scope, scope_key(t, (enum portero_scope)scope, id,
+				      class_name, domain));
 	tally_clear(t);
+}
+
+void
+tally_open_login(struct tally *t, struct str login, struct str network,
+    bool monitor)
+{
+	tally_open(t, login, STR(""), STR(""), monitor);
+	set_key(t, PORTERO_NETWORK, network);
 }
 
 static bool
@@ -375,6 +386,39 @@ tally_take(struct tally *t, const uint8_t txid[TXID_LEN], uint32_t sequence,
 		*stands = !give_back(t, txid, taken);
 	/* a refusal says that nothing stands */
 	return result == TALLY_REFUSED && *stands ? TALLY_FAILED : result;
+}
+
+enum tally_result
+tally_charge(struct tally *t, const uint8_t txid[TXID_LEN])
+{
+	size_t first = t->nops, end;
+
+	for (int scope = 0; scope < PORTERO_NSCOPES; scope++) {
+		struct tally_page *page = &t->pages[scope];
+		struct settle s = { .outcome = PORTERO_ACCEPTED };
+		struct portero_op *op;
+
+		if (page->n == 0)
+			continue;
+		op = queue(t, PORTERO_OP_CHARGE, (enum portero_scope)scope,
+		    t->keys[scope]);
+		memcpy(op->txid, txid, TXID_LEN);
+		memcpy(s.txid, txid, TXID_LEN);
+		set_charges(op, page);
+		for (size_t i = 0; i < page->n; i++)
+			if (s.actual[page->charges[i].unit] <
+			    page->charges[i].amount)
+				s.actual[page->charges[i].unit] =
+				    page->charges[i].amount;
+		queue_settle(t, (enum portero_scope)scope, t->keys[scope], &s);
+	}
+	end = t->nops;
+	if (end > first && run(t) == -1)
+		return TALLY_FAILED;
+	for (size_t i = first; i < end; i++)
+		if (t->ops[i].result != PORTERO_OP_DONE)
+			return TALLY_FAILED;
+	return TALLY_DONE;
 }
 
 /* ---- settles ------------------------------------------------------------ */

@@ -69,6 +69,9 @@ struct tally_entry {
  * strings are borrowed until the next tally_open(). */
 void tally_open(struct tally *t, struct str id, struct str class_name,
     struct str domain, bool monitor);
+/* The same for a login, of which only a typed name and a network are known. */
+void tally_open_login(struct tally *t, struct str login, struct str network,
+    bool monitor);
 /* Forgets the charges, not the keys. */
 void tally_clear(struct tally *t);
 /* NULL, or what is wrong with the charge. */
@@ -83,6 +86,8 @@ enum tally_result tally_peek(struct tally *t);
  * taken, or may be. */
 enum tally_result tally_take(struct tally *t, const uint8_t txid[TXID_LEN],
     uint32_t sequence, bool *stands);
+/* Counts all at once: nothing refuses, nothing stays reserved. */
+enum tally_result tally_charge(struct tally *t, const uint8_t txid[TXID_LEN]);
 /* The charge that refuses longest: of the units in mask (1 << unit), and only
  * counted (monitor) or holding. */
 struct tally_entry tally_worst(const struct tally *t, uint32_t units,

@@ -76,6 +76,7 @@ login_ok(struct session *s, const struct login_answer *a)
 	session_io_forget_secrets(&s->io, false);
 	input_wipe_used(s);
 	log_auth(s, "ok", a);
+	attempt_tell(s, PORTERO_ATTEMPT_RIGHT, 0);
 	reply(s, REPLY_LOGGED_IN);
 	session_enter(s, SMTP_READY);
 	auth_forget(s);
@@ -137,6 +138,9 @@ on_login_answer(void *owner, uint64_t id, const uint8_t *record, size_t len)
 		memset(&a, 0, sizeof a);
 		a.cause = STR("broken");
 	}
+	if (a.verdict == PORTERO_DENY && !a.suspended)
+		attempt_tell(s, a.nobody ? PORTERO_ATTEMPT_NOBODY
+					 : PORTERO_ATTEMPT_WRONG, a.tag);
 	if (a.verdict == PORTERO_NEXT && a.id.len > 0)
 		login_ok(s, &a);
 	else if (a.verdict == PORTERO_DENY)
@@ -174,6 +178,49 @@ login_ask(struct session *s)
 	s->wait = WAIT_AUTH;
 }
 
+/* Too many attempts: the password was not even looked at. The next one ends
+ * the session. */
+static void
+login_limited(struct session *s, const struct attempt_answer *said)
+{
+	struct login_answer a = { .plugin = said->plugin,
+		.cause = said->limit.len > 0 ? said->limit
+					     : said->reply.reason };
+
+	worker_count(s->worker, COUNTER_LOGIN_LIMITED, 1);
+	log_auth(s, "limited", &a);
+	s->nfailed_logins = MAX_FAILED_LOGINS + 1;
+	auth_forget(s);
+	reply_answer(s, &said->reply);
+	session_enter(s, SMTP_READY);
+	session_resume(s);
+}
+
+void
+auth_judged(struct session *s, const struct attempt_answer *a)
+{
+	const struct login_answer later = { .plugin = a->plugin,
+		.cause = STR("deferred") };
+
+	if (a->verdict == PORTERO_DENY)
+		login_limited(s, a);
+	else if (a->verdict != PORTERO_NEXT)
+		login_deferred(s, &later);
+	else
+		login_ask(s);
+}
+
+static void
+login_begin(struct session *s)
+{
+	const struct login_answer busy = { .cause = STR("busy") };
+
+	if (!attempt_is_watched(s))
+		login_ask(s);
+	else if (attempt_ask(s) == -1)
+		login_deferred(s, &busy);
+}
+
 /* The attempt ended before there was anything to ask. An empty name or
  * password and the like get the answer of a wrong one, in the same time. */
 static void
@@ -205,7 +252,7 @@ auth_step(struct session *s, enum smtp_sasl_result result,
 		return;
 	case SMTP_SASL_DONE:
 		session_enter(s, SMTP_SASL);
-		login_ask(s);
+		login_begin(s);
 		return;
 	case SMTP_SASL_FAILED:
 		auth_failed(s, fault);

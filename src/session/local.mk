@@ -1,5 +1,6 @@
 libportero_a_SOURCES += \
 	src/session/arrival.c src/session/arrival.h \
+	src/session/attempt.c \
 	src/session/auth.c \
 	src/session/body.c \
 	src/session/chunk.c \

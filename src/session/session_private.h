@@ -131,6 +131,16 @@ void cmd_auth(struct session *s, struct str args);
 void auth_response(struct session *s, struct str line);
 void auth_delay_over(struct session *s);
 void auth_forget(struct session *s);
+/* The policies have said whether the login in s->sasl may be tried. */
+void auth_judged(struct session *s, const struct attempt_answer *a);
+
+/* attempt.c: policies that watch logins. */
+bool attempt_is_watched(const struct session *s);
+/* auth_judged() gets the answer. -1: could not be sent. */
+int attempt_ask(struct session *s);
+/* What became of the login in s->sasl; nobody waits. */
+void attempt_tell(struct session *s, enum portero_attempt attempt,
+    uint16_t tag);
 
 /* judge.c: the session leaves; a question in flight goes on without it. */
 void judge_forget(struct session *s);

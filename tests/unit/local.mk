@@ -35,6 +35,7 @@ unit_tests = \
 	tests/unit/test_passwd_file \
 	tests/unit/test_plan \
 	tests/unit/test_plugin \
+	tests/unit/test_policy_guard \
 	tests/unit/test_policy_rate \
 	tests/unit/test_policy_secrets \
 	tests/unit/test_policy_size \
@@ -109,6 +110,10 @@ tests_unit_test_auth_file_SOURCES = tests/unit/test_auth_file.c $(fake_host) \
 	plugins/auth_file/auth_file.c plugins/auth_file/users.c \
 	plugins/auth_file/users.h
 tests_unit_test_auth_file_CFLAGS = $(AM_CFLAGS)
+tests_unit_test_policy_guard_SOURCES = tests/unit/test_policy_guard.c \
+	$(fake_host) plugins/policy_guard/policy_guard.c \
+	plugins/policy_guard/memory.c plugins/policy_guard/memory.h
+tests_unit_test_policy_guard_CFLAGS = $(AM_CFLAGS)
 tests_unit_test_policy_rate_SOURCES = tests/unit/test_policy_rate.c \
 	$(fake_host) plugins/policy_rate/policy_rate.c
 tests_unit_test_policy_rate_CFLAGS = $(AM_CFLAGS)

@@ -193,6 +193,39 @@ test_an_unusable_identity_is_cannot_tell(void **state)
 	assert_int_equal(shared->rows[0].counter[COUNTER_PLUGIN_FAILED], 8);
 }
 
+static uint16_t
+tag_of(const char *name, const char *password)
+{
+	q.login = str_of(name);
+	q.password = str_of(password);
+	login_ask(login, &q, &a);
+	return a.tag;
+}
+
+static void
+test_a_wrong_password_is_known_by_its_tag_only(void **state)
+{
+	uint16_t tag;
+
+	(void)state;
+	memset(shared->key, 7, sizeof shared->key);
+	scripts[0].verdict = PORTERO_DENY;
+	tag = tag_of("ana", "one-pw");
+	assert_false(a.nobody);
+	assert_int_equal(tag_of("ana", "one-pw"), tag);
+	assert_int_not_equal(tag_of("ana", "two-pw"), tag);
+	assert_int_not_equal(tag_of("eva", "one-pw"), tag);
+	shared->key[sizeof shared->key - 1]++;
+	assert_int_not_equal(tag_of("ana", "one-pw"), tag);
+	scripts[0].verdict = PORTERO_UNKNOWN;
+	assert_int_not_equal(tag_of("ana", "one-pw"), 0);
+	assert_true(a.nobody);
+	scripts[0].verdict = PORTERO_NEXT;
+	assert_int_equal(tag_of("ana", "one-pw"), 0);
+	scripts[0].verdict = PORTERO_DEFER;
+	assert_int_equal(tag_of("ana", "one-pw"), 0);
+}
+
 static void
 test_a_suspended_person_is_denied_with_the_reply(void **state)
 {
@@ -311,6 +344,7 @@ main(void)
 		TEST(test_the_first_answer_that_is_not_unknown_holds),
 		TEST(test_the_identity_is_the_plugins_and_knows_its_section),
 		TEST(test_an_unusable_identity_is_cannot_tell),
+		TEST(test_a_wrong_password_is_known_by_its_tag_only),
 		TEST(test_a_suspended_person_is_denied_with_the_reply),
 		TEST(test_the_plugins_word_is_the_cause),
 		TEST(test_an_empty_password_reaches_no_plugin),

@@ -58,6 +58,16 @@ static const struct login_question login_question = { .login = STR("ana"),
 	.client_address = STR("192.0.2.1"),
 	.listener = STR("submissions"),
 	.session_id = STR("7Q3K9F2M") };
+static const struct attempt_question attempt_question = {
+	.attempt = PORTERO_ATTEMPT_NOBODY,
+	.tag = 0x1234,
+	.exempt = true,
+	.login = STR("ana"),
+	.client_address = STR("192.0.2.1"),
+	.client_network = STR("192.0.2.0/24"),
+	.listener = STR("submissions"),
+	.session_id = STR("7Q3K9F2M")
+};
 static const struct owns_question owns_question = { .identity = STR("blob"),
 	.address = STR("ana@example.org"),
 	.session_id = STR("7Q3K9F2M") };
@@ -94,7 +104,18 @@ static const struct login_answer login_answer = { .verdict = PORTERO_DENY,
 	.id = STR("ana"),
 	.class_name = STR("staff"),
 	.domain = STR("example.org"),
-	.identity = STR("blob") };
+	.identity = STR("blob"),
+	.nobody = true,
+	.tag = 0xfedc };
+static const struct attempt_answer attempt_answer = {
+	.verdict = PORTERO_DENY,
+	.reply = REPLY,
+	.plugin = STR("guard"),
+	.limit = STR("guard.network"),
+	.used = 30,
+	.max = 30,
+	.until_s = 1795400000
+};
 static const struct owns_answer owns_answer = { .owned = PORTERO_OWNED_NO };
 static const struct judge_answer judge_answer = { .verdict = PORTERO_DENY,
 	.stage = PORTERO_RCPT,
@@ -137,6 +158,12 @@ encode(enum record_type type, uint8_t *to, size_t size)
 	case RECORD_STORE:
 		return store_question_encode(to, size, &header,
 		    &store_question);
+	case RECORD_ATTEMPT:
+		return attempt_question_encode(to, size, &header,
+		    &attempt_question);
+	case RECORD_ATTEMPT_ANSWER:
+		return attempt_answer_encode(to, size, &header,
+		    &attempt_answer);
 	case RECORD_LOGIN_ANSWER:
 		return login_answer_encode(to, size, &header, &login_answer);
 	case RECORD_OWNS_ANSWER:
@@ -185,6 +212,10 @@ recode(enum record_type type, const uint8_t *data, size_t len, uint8_t *to,
 		RECODE(settle_answer, );
 	case RECORD_STORE_ANSWER:
 		RECODE(store_answer, , s);
+	case RECORD_ATTEMPT:
+		RECODE(attempt_question, );
+	case RECORD_ATTEMPT_ANSWER:
+		RECODE(attempt_answer, );
 	}
 	return 0;
 #undef RECODE
@@ -193,7 +224,7 @@ recode(enum record_type type, const uint8_t *data, size_t len, uint8_t *to,
 static const enum record_type types[] = { RECORD_LOGIN, RECORD_OWNS,
 	RECORD_JUDGE, RECORD_SETTLE, RECORD_STORE, RECORD_LOGIN_ANSWER,
 	RECORD_OWNS_ANSWER, RECORD_JUDGE_ANSWER, RECORD_SETTLE_ANSWER,
-	RECORD_STORE_ANSWER };
+	RECORD_STORE_ANSWER, RECORD_ATTEMPT, RECORD_ATTEMPT_ANSWER };
 #define NTYPES (sizeof types / sizeof *types)
 
 static uint8_t one[RECORD_MAX + 1], two[RECORD_MAX];

@@ -1,0 +1,4 @@
+plugin_LTLIBRARIES += policy_guard.la
+policy_guard_la_SOURCES = plugins/policy_guard/policy_guard.c \
+	plugins/policy_guard/memory.c plugins/policy_guard/memory.h
+policy_guard_la_LDFLAGS = $(PLUGIN_LDFLAGS)
