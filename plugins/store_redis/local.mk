@@ -11,9 +11,8 @@ plugins/store_redis/script.c: plugins/store_redis/script.lua
 CLEANFILES += plugins/store_redis/script.c
 EXTRA_DIST += plugins/store_redis/script.lua
 
-if HAVE_REDIS
-plugin_LTLIBRARIES += store_redis.la
-store_redis_la_SOURCES = plugins/store_redis/store_redis.c \
+# Also of the tests that look into it.
+store_redis_files = plugins/store_redis/store_redis.c \
 	plugins/store_redis/answer.c plugins/store_redis/answer.h \
 	plugins/store_redis/bounds.c plugins/store_redis/bounds.h \
 	plugins/store_redis/call.c plugins/store_redis/call.h \
@@ -22,6 +21,9 @@ store_redis_la_SOURCES = plugins/store_redis/store_redis.c \
 	plugins/store_redis/servers.c plugins/store_redis/servers.h \
 	plugins/store_redis/settings.c plugins/store_redis/settings.h \
 	plugins/store_redis/status.c plugins/store_redis/status.h
+if HAVE_REDIS
+plugin_LTLIBRARIES += store_redis.la
+store_redis_la_SOURCES = $(store_redis_files)
 nodist_store_redis_la_SOURCES = plugins/store_redis/script.c
 store_redis_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
 store_redis_la_CFLAGS = $(AM_CFLAGS) $(HIREDIS_CFLAGS)

@@ -59,6 +59,10 @@ local function width_of(window)
 	return ceil(window * 1000000 / 60)
 end
 
+local function is_name(id)
+	return #id <= 32 and string.find(id, '^[0-2][^%z]+$') ~= nil
+end
+
 local function is_sound(c)
 	return c.window >= 1 and c.window <= WINDOW_MAX and c.wide >= 1 and
 	    c.wide <= 7 and #c.buckets % (c.wide + 1) == 0 and
@@ -89,7 +93,7 @@ local function load()
 		c.raw = sub(text, at, at + len - 1)
 		c.buckets = sub(c.raw, HEAD_LEN + idlen + 1)
 		c.keep = min(c.keep, now_s + KEEP_MAX)
-		if not is_sound(c) then
+		if not is_name(id) or not is_sound(c) then
 			alerts = alerts + 1
 		elseif c.keep > now_s and not counters[id] then
 			counters[id] = c
@@ -282,7 +286,7 @@ local function transaction(key)
 		end
 		e.id = sub(text, at + 18, at + 17 + len)
 		t.entries[#t.entries + 1] = e
-		at = at + 18 + max(len, 1)
+		at = is_name(e.id) and at + 18 + len or size + 2
 	end
 	if at ~= size + 1 then
 		alerts = alerts + 1
@@ -426,22 +430,13 @@ local function take()
 	return reply
 end
 
--- Corrects a counter to what was really used of it.
-local function settle_counter(t, id, c)
-	local taken, actual = 0, tonumber(ARGV[3 + sub(id, 1, 1)])
-	for i = 1, #t.entries do
-		if t.entries[i].id == id then
-			taken = taken + t.entries[i].amount
-		end
-	end
-	if actual == taken then
-		return false
-	end
+-- Corrects a counter by what was taken of it too much (or, if negative, too
+-- little): the latest charges go first.
+local function correct(c, t, id, surplus)
 	advance(c, c.window)
-	if actual > taken then
-		add(c, c.newest, actual - taken)
+	if surplus < 0 then
+		add(c, c.newest, -surplus)
 	end
-	local surplus = taken - actual
 	for i = #t.entries, 1, -1 do
 		local e = t.entries[i]
 		if surplus > 0 and e.id == id then
@@ -452,7 +447,6 @@ local function settle_counter(t, id, c)
 	end
 	c.keep = max(c.keep, passes_at(c, c.newest))
 	c.changed = true
-	return true
 end
 
 local function settle()
@@ -460,20 +454,23 @@ local function settle()
 	if t and t.settled then
 		return { DONE, 0 }
 	end
-	if t then
-		local seen, changed = {}, false
-		load()
-		for i = 1, #t.entries do
-			local id = t.entries[i].id
-			local c = counters[id]
-			if c and not seen[id] then
-				changed = settle_counter(t, id, c) or changed
-			end
-			seen[id] = true
+	local surplus, changed = {}, false
+	for i = 1, t and #t.entries or 0 do
+		local e = t.entries[i]
+		local actual = tonumber(ARGV[3 + sub(e.id, 1, 1)])
+		surplus[e.id] = (surplus[e.id] or -actual) + e.amount
+	end
+	for id, amount in pairs(surplus) do
+		if amount ~= 0 and not changed then
+			load()
+			changed = true
 		end
-		if changed then
-			save()
+		if amount ~= 0 and counters[id] then
+			correct(counters[id], t, id, amount)
 		end
+	end
+	if changed and #order > 0 then
+		save()
 	end
 	redis.call('SET', KEYS[2], 'S', 'EX', 1 + ARGV[2])
 	if t then

@@ -133,15 +133,6 @@ tests/unit/stand_clock.so: tests/unit/stand_clock.c
 	  $(CC) -shared -fPIC -O2 -Wall -o $@ $<
 CLEANFILES += tests/unit/stand_clock.so
 EXTRA_DIST += tests/unit/stand_clock.c
-store_redis_files = plugins/store_redis/store_redis.c \
-	plugins/store_redis/answer.c plugins/store_redis/answer.h \
-	plugins/store_redis/bounds.c plugins/store_redis/bounds.h \
-	plugins/store_redis/call.c plugins/store_redis/call.h \
-	plugins/store_redis/connection.c plugins/store_redis/connection.h \
-	plugins/store_redis/script.h \
-	plugins/store_redis/servers.c plugins/store_redis/servers.h \
-	plugins/store_redis/settings.c plugins/store_redis/settings.h \
-	plugins/store_redis/status.c plugins/store_redis/status.h
 tests_unit_test_redis_replies_SOURCES = tests/unit/test_redis_replies.c \
 	$(fake_host) $(store_redis_files)
 nodist_tests_unit_test_redis_replies_SOURCES = plugins/store_redis/script.c
