@@ -26,14 +26,23 @@
 
 static const char scopes[PORTERO_NSCOPES] = { 'p', 'c', 'd', 'h', 'n' };
 
-/* A command in the making. */
-struct call {
+/* A command in the making. It is large, so there is one for all; nobody asks
+ * for two at a time. */
+static struct call {
 	size_t nwords;
 	struct portero_str words[WORDS_MAX];
 	size_t used;
 	char numbers[NUMBERS_LEN];
 	char keys[3][KEY_LEN];
-};
+} the_call;
+
+static struct call *
+call_begin(void)
+{
+	the_call.nwords = 0;
+	the_call.used = 0;
+	return &the_call;
+}
 
 const char *
 call_fault(const struct portero_op *op)
@@ -181,37 +190,37 @@ call_add(struct connection *c, const char *prefix, const struct portero_op *op,
 		[PORTERO_OP_REPORT] = "REPORT",
 		[PORTERO_OP_RESET] = "RESET",
 	};
-	struct call call = { 0 };
+	struct call *call = call_begin();
 
-	add_text(&call, with_text ? "EVAL" : "EVALSHA");
+	add_text(call, with_text ? "EVAL" : "EVALSHA");
 	if (with_text)
-		add(&call, script_text, script_len);
+		add(call, script_text, script_len);
 	else
-		add_text(&call, script_sha1);
-	add_text(&call, "3");
-	add_keys(&call, prefix, op);
-	add_text(&call, words[op->kind]);
+		add_text(call, script_sha1);
+	add_text(call, "3");
+	add_keys(call, prefix, op);
+	add_text(call, words[op->kind]);
 	switch (op->kind) {
 	case PORTERO_OP_PEEK:
 	case PORTERO_OP_TAKE:
 	case PORTERO_OP_CHARGE:
-		add(&call, op->txid, sizeof op->txid);
-		add_number(&call, op->sequence);
-		add_number(&call, op->lifetime_s);
+		add(call, op->txid, sizeof op->txid);
+		add_number(call, op->sequence);
+		add_number(call, op->lifetime_s);
 		add_number(
-		    &call, op->kind == PORTERO_OP_CHARGE ? op->age_us : 0);
-		add_charges(&call, op);
+		    call, op->kind == PORTERO_OP_CHARGE ? op->age_us : 0);
+		add_charges(call, op);
 		break;
 	case PORTERO_OP_SETTLE:
-		add_number(&call, op->lifetime_s);
+		add_number(call, op->lifetime_s);
 		for (int unit = 0; unit < PORTERO_NUNITS; unit++)
-			add_number(&call, actual(op, unit));
-		add(&call, op->txid, sizeof op->txid);
+			add_number(call, actual(op, unit));
+		add(call, op->txid, sizeof op->txid);
 		break;
 	default:
 		break;
 	}
-	connection_add(c, call.words, call.nwords);
+	connection_add(c, call->words, call->nwords);
 }
 
 /* ---- walks --------------------------------------------------------------- */
@@ -220,15 +229,15 @@ void
 call_add_scan(
     struct connection *c, const char *prefix, const struct portero_op *op)
 {
-	struct call call = { 0 };
+	struct call *call = call_begin();
 
-	add_text(&call, "SCAN");
-	add_format(&call, "%" PRIu64, op->cursor);
-	add_text(&call, "MATCH");
-	add_format(&call, "%s:%s:{%c*:c", prefix, VERSION, scopes[op->scope]);
-	add_text(&call, "COUNT");
-	add_text(&call, SCAN_COUNT);
-	connection_add(c, call.words, call.nwords);
+	add_text(call, "SCAN");
+	add_format(call, "%" PRIu64, op->cursor);
+	add_text(call, "MATCH");
+	add_format(call, "%s:%s:{%c*:c", prefix, VERSION, scopes[op->scope]);
+	add_text(call, "COUNT");
+	add_text(call, SCAN_COUNT);
+	connection_add(c, call->words, call->nwords);
 }
 
 static int

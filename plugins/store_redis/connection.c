@@ -230,8 +230,8 @@ connection_is_stale(const struct connection *c)
 void
 connection_add(struct connection *c, const struct portero_str *words, size_t n)
 {
-	const char *word[MAX_WORDS];
-	size_t len[MAX_WORDS];
+	static const char *word[MAX_WORDS];
+	static size_t len[MAX_WORDS];
 
 	if (n > MAX_WORDS) {
 		fail(c, "a command of %zu words", n);
