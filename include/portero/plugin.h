@@ -53,15 +53,17 @@ struct portero_str {
  * What a call decided. NONE is what a forgotten return value looks like and
  * counts as DEFER. NEXT means "nothing against it, ask the next"; for auth it
  * means "this login is correct". DENY carries a reply. For auth, DENY means
- * wrong name or password and UNKNOWN means "not a person of mine", so that
- * the next auth section is asked.
+ * wrong name or password, UNKNOWN means "not a person of mine", so that
+ * the next auth section is asked, and AWAY is DEFER because nobody could be
+ * asked about the person: what the host remembers of an earlier login may help.
  */
 enum portero_verdict {
 	PORTERO_NONE,
 	PORTERO_NEXT,
 	PORTERO_DENY,
 	PORTERO_DEFER,
-	PORTERO_UNKNOWN
+	PORTERO_UNKNOWN,
+	PORTERO_AWAY
 };
 
 /* Where in the dialogue a policy is asked (RFC 5321 section 3.3). */
@@ -311,6 +313,7 @@ struct portero_auth {
 	uint32_t size;
 	/* Checks a login. NEXT: correct, identity filled. DENY: wrong
 	 * password. UNKNOWN: no such person here. DEFER: cannot tell now.
+	 * AWAY: the same, because nobody is there who could be asked.
 	 * `reply` is for the log only, except code 525 with DENY: the person
 	 * is suspended and knew the password. */
 	enum portero_verdict (*login)(void *ctx, const struct portero_creds *,
@@ -319,6 +322,10 @@ struct portero_auth {
 	 * cannot tell. May be NULL: unknown. */
 	enum portero_verdict (*owns)(void *ctx, const struct portero_identity *,
 	    struct portero_str address);
+	/* The host may remember what login() says, as the section's options
+	 * cache_time and cache_away_time allow. For what is asked over a
+	 * network; not where a change must count at once. */
+	bool may_cache;
 };
 
 /* ---- store ------------------------------------------------------------- */

@@ -86,6 +86,17 @@ fail(const struct auth_ldap *a, const struct answer *answer, const char *on)
 	return result_of_search(answer);
 }
 
+/* No server could be asked: that says nothing of the person. */
+static struct result
+nobody_there(const struct auth_ldap *a, const struct answer *answer,
+    const char *on)
+{
+	struct result r = fail(a, answer, on);
+
+	r.verdict = PORTERO_AWAY;
+	return r;
+}
+
 /* ---- the entry ----------------------------------------------------------- */
 
 static void
@@ -165,7 +176,7 @@ read_entry(struct login *l, const char *base, int scope, const char *filter)
 		entry_attribute_list(&l->a->settings->attributes, attributes);
 	ask(l, &q, &ld, &found, &answer);
 	if (ld == NULL)
-		r = fail(l->a, &answer, "search");
+		r = nobody_there(l->a, &answer, "search");
 	else
 		r = take_only_entry(l, ld, &found, &answer,
 		    scope == LDAP_SCOPE_BASE ? base : filter);
@@ -229,7 +240,7 @@ bind_person(struct login *l, struct portero_str password)
 			break;
 		repeated = true;
 	}
-	return fail(l->a, &answer, "bind");
+	return nobody_there(l->a, &answer, "bind");
 }
 
 /* ---- groups -------------------------------------------------------------- */
@@ -257,7 +268,9 @@ search_group(struct login *l, const char *group, bool *is_member)
 		filter_escape, filter, sizeof filter))
 		return later;
 	ask(l, &q, &ld, &found, &answer);
-	if (ld == NULL || answer.code != LDAP_SUCCESS)
+	if (ld == NULL)
+		r = nobody_there(l->a, &answer, group);
+	else if (answer.code != LDAP_SUCCESS)
 		r = fail(l->a, &answer, group);
 	else
 		*is_member = found.nentries > 0;
@@ -522,6 +535,7 @@ static const struct portero_auth auth = {
 	.size = sizeof auth,
 	.login = auth_ldap_login,
 	.owns = auth_ldap_owns,
+	.may_cache = true,
 };
 
 const struct portero_plugin portero_plugin = {

@@ -83,6 +83,7 @@ struct config_module {
 	char *plugin; /* "policy_rate" */
 	struct config_position at;
 	enum config_mode mode; /* policy only */
+	int64_t cache_time_s, cache_away_time_s; /* auth only */
 	struct portero_conf *options; /* bound values, NULL until bound */
 	struct module_file *files; /* private; owned */
 	size_t nfiles;
@@ -198,6 +199,9 @@ size_t config_sockets(const struct config *c, struct config_socket *to, size_t m
 /* The configuration as text: with all = false only what differs from the
  * defaults; each line followed by "# file:line" or "# default". Secrets' contents never. */
 void config_print(const struct config *c, bool all, struct buf *out);
+/* The values of one section with its defaults, without where they come from:
+ * the same for sections that mean the same. */
+void config_print_section(const struct portero_conf *c, struct buf *out);
 /* Help on one option ("upstream.reply_timeout", "max_recipients") or a section, or all (name NULL). -1: no such option. */
 int config_help(const char *name, struct buf *out);
 /* The same for the options of one plugin: "limit.per", or all (name NULL). */

@@ -197,6 +197,11 @@ load_module(const struct binder *b, const struct statement *st,
 	if (module->kind == CONFIG_POLICY)
 		module->mode = (enum config_mode)(
 		    config_get_int(*bound, "mode") + CONFIG_ENFORCE);
+	if (module->kind == CONFIG_AUTH) {
+		module->cache_time_s = config_get_int(*bound, "cache_time");
+		module->cache_away_time_s =
+		    config_get_int(*bound, "cache_away_time");
+	}
 	collect_files(b->tree, st, module);
 	options = resolve(b, module, section_slot(*bound, "plugin")->at);
 	section_free(bound);

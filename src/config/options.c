@@ -102,7 +102,6 @@ static const struct portero_option options_listen[] = {
 	    "its suffix. The plugin's own options stand beside this one.", \
 	  .required = true },
 
-static const struct portero_option options_plugin[] = { PLUGIN LIST_END };
 static const struct portero_option options_store[] = {
 	PLUGIN
 	{ "on_store_failure", PORTERO_OPT_ENUM, "local",
@@ -125,6 +124,21 @@ static const struct portero_option options_store[] = {
 	{ "warn_at", PORTERO_OPT_LIST, "{\"80\", \"100\"}",
 	  .help = "Percentages of a maximum at which the log gets a line, once "
 	    "for each person, limit and window. Empty: none." },
+	LIST_END
+};
+static const struct portero_option options_auth[] = {
+	PLUGIN
+	{ "cache_time", PORTERO_OPT_DURATION, "1m",
+	  .help = "How long a correct login is remembered; so long an old "
+	    "password may work after it was changed. A wrong one is asked for "
+	    "again after 5 seconds at most. 0s: the directory is asked each "
+	    "time. Only for plugins that ask over a network, such as "
+	    "auth_ldap.",
+	  .min = 0, .max = 86400 },
+	{ "cache_away_time", PORTERO_OPT_DURATION, "10m",
+	  .help = "How much longer it is used while the directory is away. "
+	    "0s: not at all.",
+	  .min = 0, .max = 7 * 86400 },
 	LIST_END
 };
 static const struct portero_option options_policy[] = {
@@ -306,7 +320,7 @@ const struct portero_option options_root[] = {
 	{ "auth", PORTERO_OPT_SECTION, NULL,
 	  .help = "Who may log in. Several are asked in the order of the file "
 	    "until one knows the person.",
-	  .section = options_plugin, .required = true },
+	  .section = options_auth, .required = true },
 	{ "store", PORTERO_OPT_SECTION, NULL,
 	  .help = "Where the counters of limits live.",
 	  .section = options_store },
@@ -325,8 +339,8 @@ const struct portero_option options_root[] = {
 bool
 options_is_module(const struct portero_option *section)
 {
-	return section->section == options_plugin ||
-	       section->section == options_store ||
+	return section->section == options_store ||
+	       section->section == options_auth ||
 	       section->section == options_policy;
 }
 

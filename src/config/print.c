@@ -15,6 +15,7 @@
 
 struct printer {
 	bool all; /* defaults, too */
+	bool no_origins;
 	struct buf *out;
 	struct buf line; /* being built */
 	int depth;
@@ -29,6 +30,8 @@ end_line(struct printer *p, const char *origin, int number)
 		buf_appendf(p->out, "\t");
 	buf_append(p->out, buf_data(&p->line), buf_len(&p->line));
 	buf_free(&p->line);
+	if (p->no_origins)
+		origin = NULL;
 	if (origin != NULL)
 		buf_appendf(p->out, "%*s# %s", room > 0 ? room : 1, "", origin);
 	if (origin != NULL && number > 0)
@@ -112,4 +115,12 @@ config_print(const struct config *c, bool all, struct buf *out)
 	struct printer p = { .all = all, .out = out };
 
 	print_section(&p, c->root);
+}
+
+void
+config_print_section(const struct portero_conf *c, struct buf *out)
+{
+	struct printer p = { .all = true, .no_origins = true, .out = out };
+
+	print_section(&p, c);
 }

@@ -27,6 +27,7 @@ enum role_fd {
 	ROLE_FD_AUTH_ANSWERS = 10,
 	ROLE_FD_POLICY_ANSWERS = 11,
 	ROLE_FD_CONTROL = 12, /* control: the listening control socket */
+	ROLE_FD_LOGIN_CACHE = 13, /* auth worker: lives as long as the master */
 	/* from here on in order. session: its slot's listening sockets, in the order of
 	 * the plan; when there are more sockets than slots, in whole rounds of that order, so
 	 * that descriptor i belongs to listener i modulo the plan's number. auth, policy: write ends of the answer pairs, by asker; then the shares

@@ -42,6 +42,9 @@ enum counter {
 	COUNTER_LOGIN_OK,
 	COUNTER_LOGIN_DENIED,
 	COUNTER_LOGIN_DEFERRED,
+	COUNTER_LOGIN_CACHE_HIT,  /* answered without the directory */
+	COUNTER_LOGIN_CACHE_MISS, /* not known: asked */
+	COUNTER_LOGIN_CACHE_AWAY, /* let in while the directory was away */
 	COUNTER_LOGIN_LIMITED, /* not even looked at: too many attempts */
 	COUNTER_MESSAGES_ACCEPTED,
 	COUNTER_MESSAGES_REFUSED,  /* by us */

@@ -24,6 +24,7 @@
 #include "master/generation.h"
 #include "master/master_private.h"
 #include "master/trial.h"
+#include "policy/login_cache.h"
 
 /* Descriptors 0 to 2 are open, and nothing reads the terminal. */
 static void
@@ -84,7 +85,8 @@ acquire(struct master *m, const struct plan *plan, struct error *err)
 	if (m->control_fd == -1)
 		return -1;
 	m->shared_fd = shared_create(&m->shared, err);
-	if (m->shared_fd == -1)
+	m->login_cache_fd = login_cache_create(err);
+	if (m->shared_fd == -1 || m->login_cache_fd == -1)
 		return -1;
 	return queue_stock_fill(&m->queues, err);
 }

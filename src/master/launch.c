@@ -81,6 +81,7 @@ give(const struct generation *g, struct role_args *a, int *from)
 	case ROLE_AUTH:
 		from[ROLE_FD_AUTH_QUEUE] =
 		    g->channels.queue[POOL_AUTH][READ_END];
+		from[ROLE_FD_LOGIN_CACHE] = m->login_cache_fd;
 		give_pool(g, a, POOL_AUTH, from + ROLE_FD_FIRST);
 		break;
 	case ROLE_POLICY:

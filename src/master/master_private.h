@@ -37,6 +37,7 @@ struct master {
 	uint32_t last_generation, last_incarnation;
 	int shared_fd;
 	struct shared *shared;   /* owned, mapped */
+	int login_cache_fd;
 	struct rows rows;
 	struct queue_stock queues;
 	struct listeners listeners;

@@ -5,6 +5,7 @@ libportero_a_SOURCES += \
 	src/policy/inquiry.c src/policy/inquiry.h \
 	src/policy/journal.c src/policy/journal.h \
 	src/policy/login.c src/policy/login.h \
+	src/policy/login_cache.c src/policy/login_cache.h \
 	src/policy/mirror.c src/policy/mirror.h \
 	src/policy/plugin.c src/policy/plugin.h \
 	src/policy/policy.c \

@@ -6,8 +6,12 @@
  * that everything later rests on: an id that is empty or cannot be logged, or
  * an entry that does not fit, counts as "cannot tell".
  *
- * Words for the log (cause): ok, bad_password, no_user, suspended, deferred,
- * timeout, plugin; or for DENY and DEFER the plugin's own (reply.reason).
+ * A section that may be cached is asked only for what the cache does not know;
+ * when nobody could be asked, what the cache knew before stands in.
+ *
+ * Words for the log (cause): ok, cached, cached_away, bad_password, no_user,
+ * suspended, deferred, timeout, plugin; or for DENY and DEFER the plugin's own
+ * (reply.reason).
  */
 #include "policy/login.h"
 
@@ -15,21 +19,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "ipc/role.h"
 #include "policy/refusal.h"
 
+/* An auth section. */
+struct section {
+	struct plugin *plugin;             /* borrowed */
+	struct login_cache_section *cache; /* borrowed; NULL: not for it */
+};
+
 struct login {
-	struct plugin *plugins[MAX_MODULES]; /* borrowed */
-	size_t nplugins;
+	struct section sections[MAX_MODULES];
+	size_t nsections;
+	struct login_cache *cache; /* borrowed; NULL: none */
 	struct shared *shared; /* borrowed */
 	unsigned row;
 	/* what the answer points to */
 	struct portero_identity identity;
 	struct portero_reply reply;
 	uint8_t blob[IDENTITY_MAX];
+	struct login_recall recall;
 };
 
 struct login *
@@ -39,11 +52,53 @@ login_new(struct plugin *const *plugins, size_t n, struct shared *shared,
 	struct login *l = xcalloc(1, sizeof *l);
 
 	assert(n <= MAX_MODULES);
-	memcpy(l->plugins, plugins, n * sizeof *plugins);
-	l->nplugins = n;
+	for (size_t i = 0; i < n; i++)
+		l->sections[i].plugin = plugins[i];
+	l->nsections = n;
 	l->shared = shared;
 	l->row = row;
 	return l;
+}
+
+static bool
+may_cache(const struct section *s)
+{
+	return s->plugin->table->auth->may_cache &&
+	    s->plugin->module->cache_time_s > 0;
+}
+
+bool
+login_wants_cache(const struct login *l)
+{
+	for (size_t i = 0; i < l->nsections; i++)
+		if (may_cache(&l->sections[i]))
+			return true;
+	return false;
+}
+
+static void
+add_to_cache(struct login *l, struct section *s)
+{
+	const struct config_module *m = s->plugin->module;
+	struct login_cache_setup setup = { .title = plugin_name(m),
+		.fresh_ms = m->cache_time_s * 1000,
+		.away_ms = m->cache_away_time_s * 1000 };
+	struct buf text = { .mem = NULL };
+
+	config_print_section(m->options, &text);
+	setup.settings = (struct str){ buf_data(&text), buf_len(&text) };
+	s->cache = login_cache_add(l->cache, &setup);
+	buf_free(&text);
+}
+
+void
+login_use_cache(struct login *l, struct login_cache *c)
+{
+	l->cache = c;
+	for (size_t i = 0; i < l->nsections; i++)
+		if (may_cache(&l->sections[i]))
+			add_to_cache(l, &l->sections[i]);
+	login_cache_ready(c);
 }
 
 void
@@ -163,20 +218,117 @@ fill_deferred(struct login *l, struct login_answer *a)
 		a->reply = refusal_view(&l->reply);
 }
 
-/* Asks one section. false: it does not know the person. */
+/* ---- what is remembered -------------------------------------------------- */
+
+static struct str
+view(struct portero_str s)
+{
+	return (struct str){ s.ptr, s.len };
+}
+
+/* An identity of the cache goes into the answer. */
 static bool
-ask(struct login *l, const struct plugin *p, const struct portero_creds *creds,
+recall_right(struct login *l, const struct section *s, const char *cause,
+    struct login_answer *a)
+{
+	const struct str blob = { (const char *)l->recall.identity,
+		l->recall.identity_len };
+
+	if (identity_decode(blob, &l->identity) == -1 ||
+	    accept_identity(l, s->plugin, a) != NULL)
+		return false;
+	a->verdict = PORTERO_NEXT;
+	a->cause = str_of(cause);
+	return true;
+}
+
+/* true: the cache knows the answer. */
+static bool
+recall(struct login *l, const struct section *s,
+    const struct portero_creds *creds, struct login_answer *a)
+{
+	if (s->cache == NULL)
+		return false;
+	switch (login_cache_find(l->cache, s->cache, view(creds->login),
+	    view(creds->password), &l->recall)) {
+	case LOGIN_RIGHT:
+		if (!recall_right(l, s, "cached", a))
+			return false;
+		break;
+	case LOGIN_RIGHT_AWAY:
+		if (!recall_right(l, s, "cached_away", a))
+			return false;
+		shared_add(l->shared, l->row, COUNTER_LOGIN_CACHE_AWAY, 1);
+		return true;
+	case LOGIN_WRONG:
+		a->verdict = PORTERO_DENY;
+		a->cause = str_of(l->recall.cause);
+		break;
+	case LOGIN_NOT_KNOWN:
+		return false;
+	}
+	shared_add(l->shared, l->row, COUNTER_LOGIN_CACHE_HIT, 1);
+	return true;
+}
+
+/* What the section said of a login when it was asked: v, and in *a. */
+static void
+remember(struct login *l, const struct section *s,
+    const struct portero_creds *creds, uint64_t epoch,
+    enum portero_verdict v, const struct login_answer *a)
+{
+	const struct str login = view(creds->login);
+	const struct str password = view(creds->password);
+
+	if (s->cache == NULL)
+		return;
+	shared_add(l->shared, l->row, COUNTER_LOGIN_CACHE_MISS, 1);
+	if (v == PORTERO_NEXT || v == PORTERO_DENY || v == PORTERO_UNKNOWN)
+		login_cache_set_away(l->cache, s->cache, false);
+	if (v == PORTERO_UNKNOWN)
+		login_cache_forget(l->cache, s->cache, login, NULL);
+	else if (a->verdict == PORTERO_NEXT)
+		login_cache_keep_right(l->cache, s->cache, login, password,
+		    epoch, a->identity);
+	else if (a->suspended)
+		login_cache_forget(l->cache, s->cache, login, &password);
+	else if (a->verdict == PORTERO_DENY)
+		login_cache_keep_wrong(l->cache, s->cache, login, password,
+		    epoch, a->cause);
+}
+
+/* Nobody could be asked: what was right before may do. */
+static void
+stand_in(struct login *l, const struct section *s,
+    const struct portero_creds *creds, struct login_answer *a)
+{
+	if (s->cache == NULL)
+		return;
+	login_cache_set_away(l->cache, s->cache, true);
+	recall(l, s, creds, a);
+}
+
+/* ---- asking -------------------------------------------------------------- */
+
+static enum portero_verdict
+ask_plugin(struct login *l, const struct plugin *p,
+    const struct portero_creds *creds)
+{
+	memset(&l->identity, 0, sizeof l->identity);
+	l->identity.size = sizeof l->identity;
+	l->reply = (struct portero_reply){ .size = sizeof l->reply };
+	return p->table->auth->login(p->ctx, creds, &l->identity, &l->reply);
+}
+
+static void
+take_verdict(struct login *l, const struct plugin *p, enum portero_verdict v,
     struct str sid, struct login_answer *a)
 {
 	const char *fault = NULL;
 
-	memset(&l->identity, 0, sizeof l->identity);
-	l->identity.size = sizeof l->identity;
-	l->reply = (struct portero_reply){ .size = sizeof l->reply };
-	a->plugin = str_of(plugin_name(p->module));
-	switch (p->table->auth->login(p->ctx, creds, &l->identity, &l->reply)) {
+	switch (v) {
 	case PORTERO_UNKNOWN:
-		return false;
+		return;
 	case PORTERO_NEXT:
 		fault = accept_identity(l, p, a);
 		a->verdict = PORTERO_NEXT;
@@ -186,6 +338,7 @@ ask(struct login *l, const struct plugin *p, const struct portero_creds *creds,
 		fill_denied(l, a);
 		break;
 	case PORTERO_DEFER:
+	case PORTERO_AWAY:
 		fill_deferred(l, a);
 		if (host_is_late())
 			plugin_failed(l, p, sid, "deadline");
@@ -198,7 +351,27 @@ ask(struct login *l, const struct plugin *p, const struct portero_creds *creds,
 		a->verdict = PORTERO_DEFER;
 		a->cause = STR("plugin");
 	}
-	return true;
+}
+
+/* Asks one section. false: it does not know the person. */
+static bool
+ask(struct login *l, const struct section *s,
+    const struct portero_creds *creds, struct str sid, struct login_answer *a)
+{
+	enum portero_verdict v;
+	uint64_t epoch = 0;
+
+	a->plugin = str_of(plugin_name(s->plugin->module));
+	if (recall(l, s, creds, a))
+		return true;
+	if (s->cache != NULL)
+		epoch = login_cache_epoch(l->cache);
+	v = ask_plugin(l, s->plugin, creds);
+	take_verdict(l, s->plugin, v, sid, a);
+	remember(l, s, creds, epoch, v, a);
+	if (v == PORTERO_AWAY)
+		stand_in(l, s, creds, a);
+	return v != PORTERO_UNKNOWN;
 }
 
 static void
@@ -217,8 +390,8 @@ ask_all(struct login *l, const struct login_question *q,
 	/* Some directories call an empty password correct (RFC 4513 5.1.2). */
 	if (q->password.len > 0 && q->login.len > 0 &&
 	    memchr(q->password.ptr, '\0', q->password.len) == NULL)
-		for (size_t i = 0; i < l->nplugins; i++)
-			if (ask(l, l->plugins[i], &creds, q->session_id, a))
+		for (size_t i = 0; i < l->nsections; i++)
+			if (ask(l, &l->sections[i], &creds, q->session_id, a))
 				return;
 	a->plugin = STR("");
 	a->cause = STR("no_user");
@@ -253,9 +426,12 @@ login_ask(struct login *l, const struct login_question *q,
 static const struct plugin *
 find_section(const struct login *l, struct str section)
 {
-	for (size_t i = 0; i < l->nplugins; i++)
-		if (str_eq(str_of(plugin_name(l->plugins[i]->module)), section))
-			return l->plugins[i];
+	for (size_t i = 0; i < l->nsections; i++) {
+		const struct plugin *p = l->sections[i].plugin;
+
+		if (str_eq(str_of(plugin_name(p->module)), section))
+			return p;
+	}
 	return NULL; /* a reload removed it */
 }
 
@@ -281,6 +457,6 @@ login_owns(struct login *l, const struct owns_question *q,
 		a->owned = PORTERO_OWNED_YES;
 	else if (v == PORTERO_DENY)
 		a->owned = PORTERO_OWNED_NO;
-	else if (v != PORTERO_DEFER)
+	else if (v != PORTERO_DEFER && v != PORTERO_AWAY)
 		plugin_failed(l, p, q->session_id, "no verdict on an address");
 }

@@ -14,6 +14,7 @@
 
 #include "ipc/question.h"
 #include "ipc/shared.h"
+#include "policy/login_cache.h"
 #include "policy/plugin.h"
 
 struct login;
@@ -22,6 +23,10 @@ struct login;
 struct login *login_new(struct plugin *const *plugins, size_t n,
     struct shared *shared, unsigned row);
 void login_free(struct login **l);
+/* May the answers of any section be remembered? */
+bool login_wants_cache(const struct login *l);
+/* From here on what may be remembered is. c: borrowed, nothing added yet. */
+void login_use_cache(struct login *l, struct login_cache *c);
 
 /* Strings in *a hold until the next call. */
 void login_ask(struct login *l, const struct login_question *q,

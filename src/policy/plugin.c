@@ -481,6 +481,20 @@ counts(const struct plugin *p)
 	    p->table->policy->scopes(p->ctx) != 0;
 }
 
+static void
+check_cache(const struct plugin *p, struct config_messages *m)
+{
+	static const char *const of_cache[] = { "cache_time",
+		"cache_away_time" };
+
+	for (size_t i = 0; i < sizeof of_cache / sizeof *of_cache; i++)
+		if (!p->table->auth->may_cache &&
+		    config_is_set(p->module->options, of_cache[i]))
+			config_warning(m, p->module->at,
+			    "%s does nothing with %s, which is asked each time",
+			    of_cache[i], p->module->plugin);
+}
+
 static bool
 has_store(const struct config *c)
 {
@@ -523,6 +537,8 @@ plugin_set_check(struct plugin_set *s, const struct config *c,
 		bytes[i - 1] = share_size(whole_size(p));
 		if (p->table->store != NULL)
 			check_store(p, m);
+		if (p->table->auth != NULL)
+			check_cache(p, m);
 		if (call_open(p, NULL, 0, PORTERO_SHARE_NONE, &why) == -1)
 			config_error(m, module->at, "plugin %s: %s",
 			    module->plugin, why.text);

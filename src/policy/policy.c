@@ -30,6 +30,7 @@
 #include "policy/attempts.h"
 #include "policy/chain.h"
 #include "policy/login.h"
+#include "policy/login_cache.h"
 #include "policy/plugin.h"
 #include "policy/queue.h"
 #include "policy/secrets.h"
@@ -48,6 +49,7 @@ struct worker {
 	char *folder;              /* owned; the plugins' */
 	struct plugin_set *plugins;
 	struct login *login; /* auth pool */
+	struct login_cache *login_cache; /* auth pool */
 	struct chain *chain; /* policy pool */
 	struct attempts *attempts; /* policy pool */
 	struct record_scratch *scratch;
@@ -415,8 +417,22 @@ open_plugins(struct worker *w, struct error *err)
 	return plugin_set_open(w->plugins, w->config, &shares, err);
 }
 
-static void
-build(struct worker *w)
+/* Only if it is of use: it takes its memory. */
+static int
+open_login_cache(struct worker *w, struct error *err)
+{
+	if (!login_wants_cache(w->login))
+		return 0;
+	w->login_cache = login_cache_open(ROLE_FD_LOGIN_CACHE, w->shared->key,
+	    err);
+	if (w->login_cache == NULL)
+		return -1;
+	login_use_cache(w->login, w->login_cache);
+	return 0;
+}
+
+static int
+build(struct worker *w, struct error *err)
 {
 	struct plugin *plugins[MAX_MODULES];
 	size_t n = plugin_set_count(w->plugins);
@@ -434,16 +450,17 @@ build(struct worker *w)
 
 	for (size_t i = 0; i < n; i++)
 		plugins[i] = plugin_set_at(w->plugins, i);
-	if (w->args->role == ROLE_AUTH)
-		w->login = login_new(plugins, n, w->shared, w->args->row);
-	else {
-		w->chain = chain_new(plugins, n, &settings);
-		w->attempts = attempts_new(plugins, n, &settings);
-		atomic_store(&w->score->hears, attempts_are_watched(w->attempts)
-			? BOARD_HEARS_LOGINS
-			: BOARD_HEARS_NOTHING);
-	}
 	w->scratch = record_scratch_new();
+	if (w->args->role == ROLE_AUTH) {
+		w->login = login_new(plugins, n, w->shared, w->args->row);
+		return open_login_cache(w, err);
+	}
+	w->chain = chain_new(plugins, n, &settings);
+	w->attempts = attempts_new(plugins, n, &settings);
+	atomic_store(&w->score->hears, attempts_are_watched(w->attempts) ?
+		BOARD_HEARS_LOGINS :
+		BOARD_HEARS_NOTHING);
+	return 0;
 }
 
 static int
@@ -463,9 +480,9 @@ start(struct worker *w, struct error *err)
 	w->secrets = secrets_read(c, own_kinds(w));
 	if (start_become(is_auth ? c->user_auth : c->user_policy, NULL, &bits,
 		err) == -1 ||
-	    host_start(err) == -1 || open_plugins(w, err) == -1)
+	    host_start(err) == -1 || open_plugins(w, err) == -1 ||
+	    build(w, err) == -1)
 		return -1;
-	build(w);
 	return queue_open(is_auth ? ROLE_FD_AUTH_QUEUE : ROLE_FD_POLICY_QUEUE,
 	    ROLE_FD_LIFELINE, w->score->question, sizeof w->score->question,
 	    err);
@@ -476,6 +493,7 @@ worker_free(struct worker **w)
 {
 	record_scratch_free(&(*w)->scratch);
 	login_free(&(*w)->login);
+	login_cache_free(&(*w)->login_cache);
 	chain_free(&(*w)->chain);
 	attempts_free(&(*w)->attempts);
 	plugin_set_free(&(*w)->plugins);

@@ -276,10 +276,12 @@ class Directory:
             self.process = None
 
     def options(self, **changes):
-        """Of an auth section that searches with the service's login."""
+        """Of an auth section that searches with the service's login, and
+        asks each time."""
         return {"plugin": "auth_ldap", "uri": [self.uri],
                 "base": f"ou=people,{SUFFIX}", "bind_dn": SERVICE,
-                "bind_password_file": str(self.password_file), **changes}
+                "bind_password_file": str(self.password_file),
+                "cache_time": "0s", **changes}
 
 
 @contextlib.contextmanager

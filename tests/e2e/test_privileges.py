@@ -26,7 +26,8 @@ EVENT_LOOP = r"anon_inode:\[event(poll|fd)\]|pipe:.*|socket:.*"
 ROLES = {
     "session": ({**COMMON, 8: SOCKET, 9: SOCKET, 10: SOCKET, 11: SOCKET},
                 SOCKET + "|" + EVENT_LOOP),
-    "auth": ({**COMMON, 8: SOCKET}, SOCKET + r"|/.*/auth_file\.so"),
+    "auth": ({**COMMON, 8: SOCKET, 13: r"/memfd:portero-logins \(deleted\)"},
+             SOCKET + r"|/.*/auth_file\.so"),
     "policy": ({**COMMON, 9: SOCKET},
                SOCKET + r"|/.*/(store|policy)_\w+\.so|/.*/store\.shm"),
     "control": ({**COMMON, 9: SOCKET, 11: SOCKET, 12: SOCKET}, EVENT_LOOP),

@@ -30,6 +30,7 @@ unit_tests = \
 	tests/unit/test_listener \
 	tests/unit/test_log \
 	tests/unit/test_login \
+	tests/unit/test_login_cache \
 	tests/unit/test_network \
 	tests/unit/test_owed \
 	tests/unit/test_passwd_file \
