@@ -286,10 +286,11 @@ const struct portero_option options_root[] = {
 	    "does.",
 	  .min = 100, .max = HOUR },
 	{ "idle_timeout", VALUE_MILLISECONDS, "300s",
-	  .help = "Silence between commands.",
+	  .help = "Time for the next whole command.",
 	  .min = 100, .max = HOUR },
 	{ "data_timeout", VALUE_MILLISECONDS, "180s",
-	  .help = "No progress while a message arrives.",
+	  .help = "Time for the next 4 KiB of a message that arrives, or for "
+	    "its end.",
 	  .min = 100, .max = HOUR },
 	{ "auth_timeout", VALUE_MILLISECONDS, "5s",
 	  .help = "Time for a login to be checked; then the client is told to "

@@ -18,7 +18,11 @@
 #define AFTER_HELO   (IN(SMTP_READY) | IN(SMTP_IN_MAIL))
 #define EXCEPT_SASL  (AFTER_HELO | IN(SMTP_CHUNKS))
 
-enum needs { NEED_TLS = 1, NEED_LOGIN = 2, NO_ARGS = 4 };
+enum needs { NEED_TLS = 1, NEED_LOGIN = 2, NO_ARGS = 4, IDLE = 8 };
+
+/* Commands that lead to no message, one after the other: NOOPs of a client
+ * that wants to stay for hours are fine. */
+#define IDLE_MAX 100
 
 struct command {
 	unsigned states;         /* where it is allowed */
@@ -40,18 +44,18 @@ static void cmd_quit(struct session *s, struct str args);
  * by a handler. */
 static const struct command commands[SMTP_NVERBS] = {
 	/* verb            allowed in       needs                   else it is            handler */
-	[SMTP_EHLO] =     { ANY,            0,                      0,                    cmd_ehlo },
-	[SMTP_HELO] =     { ANY,            0,                      0,                    cmd_helo },
+	[SMTP_EHLO] =     { ANY,            IDLE,                   0,                    cmd_ehlo },
+	[SMTP_HELO] =     { ANY,            IDLE,                   0,                    cmd_helo },
 	[SMTP_STARTTLS] = { IN(SMTP_READY), NO_ARGS,                REPLY_HELO_FIRST,     cmd_starttls },
 	[SMTP_AUTH] =     { IN(SMTP_READY), 0,                      REPLY_HELO_FIRST,     cmd_auth },
 	[SMTP_MAIL] =     { AFTER_HELO,     NEED_TLS | NEED_LOGIN,  REPLY_HELO_FIRST,     NULL },
 	[SMTP_RCPT] =     { AFTER_HELO,     NEED_TLS | NEED_LOGIN,  REPLY_HELO_FIRST,     NULL },
 	[SMTP_DATA] =     { AFTER_HELO,     NEED_TLS | NEED_LOGIN,  REPLY_HELO_FIRST,     NULL },
 	[SMTP_BDAT] =     { EXCEPT_SASL,    NEED_TLS | NEED_LOGIN,  REPLY_HELO_FIRST,     cmd_bdat },
-	[SMTP_RSET] =     { ANY,            NO_ARGS,                0,                    cmd_rset },
-	[SMTP_NOOP] =     { ANY,            0,                      0,                    cmd_noop },
-	[SMTP_VRFY] =     { EXCEPT_SASL,    NEED_TLS | NEED_LOGIN,  REPLY_HELO_FIRST,     cmd_vrfy },
-	[SMTP_HELP] =     { ANY,            0,                      0,                    cmd_help },
+	[SMTP_RSET] =     { ANY,            NO_ARGS | IDLE,         0,                    cmd_rset },
+	[SMTP_NOOP] =     { ANY,            IDLE,                   0,                    cmd_noop },
+	[SMTP_VRFY] =     { EXCEPT_SASL,    NEED_TLS | NEED_LOGIN | IDLE, REPLY_HELO_FIRST,     cmd_vrfy },
+	[SMTP_HELP] =     { ANY,            IDLE,                   0,                    cmd_help },
 	[SMTP_QUIT] =     { ANY,            NO_ARGS,                0,                    cmd_quit },
 };
 /* clang-format on */
@@ -211,6 +215,14 @@ is_allowed(struct session *s, enum smtp_verb verb, struct str args)
 	return false;
 }
 
+/* One too many that leads nowhere? Before the login time alone limits them. */
+static bool
+is_idling(struct session *s, enum smtp_verb verb)
+{
+	return session_is_logged_in(s) && (commands[verb].needs & IDLE) &&
+	    ++s->nidle > IDLE_MAX;
+}
+
 static void
 command_run(struct session *s, enum smtp_verb verb, struct str args)
 {
@@ -226,7 +238,10 @@ command_run(struct session *s, enum smtp_verb verb, struct str args)
 		session_finish(s, "not smtp");
 		return;
 	default:
-		if (is_allowed(s, verb, args))
+		if (is_idling(s, verb)) {
+			reply(s, REPLY_IDLE);
+			session_finish(s, "idle commands");
+		} else if (is_allowed(s, verb, args))
 			commands[verb].handler(s, args);
 		else if (verb == SMTP_DATA || verb == SMTP_BDAT)
 			s->data_refused = true;

@@ -66,6 +66,7 @@ static const struct reply_text replies[REPLY_NREPLIES] = {
 	[REPLY_UPSTREAM_BROKEN] =  { 451, "4.3.0", "The mail server cannot take the message right now; try again later", "later" },
 	[REPLY_BARE_NEWLINE] =     { 550, "5.6.11", "The message has a bare CR, LF or NUL; lines must end with CR LF", "format" },
 	[REPLY_TOO_MANY_ERRORS] =  { 421, "4.7.0", "Too many errors", "protocol" },
+	[REPLY_IDLE] =             { 421, "4.7.0", "Too many commands without a message", "protocol" },
 	[REPLY_CROWDED] =          { 421, "4.7.0", "Too many connections from your network; try again in a few minutes", "busy" },
 	[REPLY_FULL] =             { 421, "4.3.2", "Too many connections; try again in a few minutes", "busy" },
 	[REPLY_BUSY_PERSON] =      { 451, "4.7.1", "You are sending too many messages at the same moment; try again when they are through", "busy" },

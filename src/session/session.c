@@ -27,6 +27,10 @@
 /* For the client to take the last reply. */
 #define CLOSING_MS 10000
 #define LINGER_MS 2000
+/* The first byte of TLS, and of no command. */
+#define TLS_HANDSHAKE 0x16
+/* Of a message in data_timeout, or its end: 23 bytes a second by default. */
+#define PROGRESS_MIN 4096
 /* A session without a transaction so far is left alone by a drain until it
  * has been silent this long. */
 #define NEWCOMER_MS 2000
@@ -253,13 +257,6 @@ session_on_timer(evutil_socket_t fd, short what, void *arg)
 	session_expire(s);
 }
 
-/* 16, 3, 1: the first octets of a TLS record with a handshake. */
-static bool
-is_tls_record(const char *data, size_t len)
-{
-	return len >= 3 && data[0] == 0x16 && data[1] == 0x03;
-}
-
 static bool
 session_handshake(struct session *s)
 {
@@ -355,6 +352,40 @@ session_close_politely(struct session *s)
 	session_io_want_read(&s->io, true);
 }
 
+/* Would it notice if the client left now? Not where nothing may be read, and
+ * not behind the dot: there the answer matters to who has gone, too. */
+static bool
+may_look(const struct session *s)
+{
+	return s->state != SMTP_CLOSING && s->wait != WAIT_TLS &&
+	    s->wait != WAIT_ROOM && buf_len(&s->in) == 0 &&
+	    (s->tx == NULL || !s->tx->dot_sent);
+}
+
+/* Somebody else is awaited, and the client has said something or gone: one
+ * read tells. What it said is kept, and more of it stays in the kernel. */
+static void
+session_look(struct session *s)
+{
+	struct session_worker *w = s->worker;
+	size_t len;
+
+	session_io_want_read(&s->io, false);
+	if (!may_look(s))
+		return;
+	switch (session_io_read(&s->io, w->buffer, WORKER_READ, &len)) {
+	case SESSION_IO_OK:
+		buf_append(&s->in, w->buffer, len);
+		explicit_bzero(w->buffer, len);
+		break;
+	case SESSION_IO_AGAIN: /* part of a record */
+		session_io_want_read(&s->io, true);
+		break;
+	default:
+		session_die(s, "closed by client");
+	}
+}
+
 void
 session_on_io(evutil_socket_t fd, short what, void *arg)
 {
@@ -377,8 +408,7 @@ session_on_io(evutil_socket_t fd, short what, void *arg)
 	if (!(what & EV_READ))
 		return;
 	if (s->state == SMTP_CLOSING || s->wait != WAIT_NOBODY) {
-		/* Not now: what arrives stays in the kernel. */
-		session_io_want_read(&s->io, false);
+		session_look(s);
 		return;
 	}
 	if (session_io_is_blocked(&s->io)) {
@@ -412,14 +442,32 @@ session_take(struct session *s, struct str input)
 	return used;
 }
 
+static bool
+is_in_message(const struct session *s)
+{
+	return is_in_body(s) || s->state == SMTP_CHUNKS;
+}
+
 /* The client's time begins. */
 static void
 session_await_input(struct session *s)
 {
 	const struct config *c = s->worker->config;
 
+	s->progress = 0;
 	session_set_deadline(
-	    s, is_in_body(s) ? c->data_timeout_ms : c->idle_timeout_ms);
+	    s, is_in_message(s) ? c->data_timeout_ms : c->idle_timeout_ms);
+}
+
+/* Only a whole command, or a good piece of a message, gives more time: who
+ * sends a byte now and then does not stay for ever. */
+static void
+session_note_progress(struct session *s, size_t used)
+{
+	s->progress += used;
+	if (s->progress > 0 &&
+	    (!is_in_message(s) || s->progress >= PROGRESS_MIN))
+		session_await_input(s);
 }
 
 /* Looks at what waits; returns how much of it was used. Until the login
@@ -442,8 +490,8 @@ session_input(struct session *s, const char *data, size_t len)
 {
 	size_t used;
 
-	if (s->state == SMTP_GREETED && !session_is_tls(s) &&
-	    is_tls_record(data, len)) {
+	if (!session_is_tls(s) && buf_len(&s->in) == 0 &&
+	    data[0] == TLS_HANDSHAKE) {
 		/* TLS from the first byte on the STARTTLS port. */
 		session_die(s, "tls on a starttls port");
 		return;
@@ -451,14 +499,14 @@ session_input(struct session *s, const char *data, size_t len)
 	s->heard_ms = worker_now_ms(s->worker);
 	if (buf_len(&s->in) > 0) {
 		buf_append(&s->in, data, len);
-		session_take_in(s);
+		used = session_take_in(s);
 	} else {
 		used = session_take(s, (struct str){ data, len });
 		if (used < len)
 			buf_append(&s->in, data + used, len - used);
 	}
 	if (s->wait == WAIT_NOBODY && s->state != SMTP_CLOSING)
-		session_await_input(s);
+		session_note_progress(s, used);
 }
 
 void

@@ -68,6 +68,8 @@ struct session {
 	uint8_t state, wait;
 	uint8_t nfailed_logins, nerrors;
 	uint32_t ntransactions, nmessages;
+	uint32_t nidle;           /* commands since the last message that led nowhere */
+	size_t progress;          /* bytes since the client's time began */
 	const char *ended;        /* word for the log; static */
 
 	struct smtp_sasl *sasl;

@@ -216,6 +216,8 @@ transaction_finish(struct transaction *tx, enum portero_outcome outcome,
 	}
 	if (tx->session != NULL) {
 		tx->session->tx = NULL;
+		if (tx->has_data)
+			tx->session->nidle = 0;
 		if (outcome == PORTERO_ACCEPTED)
 			tx->session->nmessages++;
 	} else {

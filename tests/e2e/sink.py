@@ -22,6 +22,10 @@ import time
 from dataclasses import dataclass, field
 
 
+END = re.compile(rb"(\r\n)\.\r\n")
+ANY_END = re.compile(rb"(\r\n|\r|\n)\.(?:\r\n|\r|\n)")
+
+
 class Gone(Exception):
     """The connection is over, by our will or theirs."""
 
@@ -344,24 +348,28 @@ class Connection:
             message.state = "refused"
 
     def read_body(self, message):
-        """Up to CRLF.CRLF. The rule for "body" is asked in the midst of it."""
+        """Up to CRLF.CRLF, or whatever a lenient server takes for it. The
+        rule for "body" is asked in the midst of it."""
         body = bytearray(b"\r\n")  # the line end before the first line
+        pattern = ANY_END if self.sink.lenient else END
         is_asked = False
-        end = -1
+        end = None
         try:
-            while end == -1:
+            while end is None:
                 searched = max(0, len(body) - 4)
                 body += self.buffer or self.receive()
                 self.buffer = b""
-                end = body.find(b"\r\n.\r\n", searched)
+                end = pattern.search(body, searched)
+                if end and end.end() == len(body) and body.endswith(b"\r"):
+                    end = None  # its LF may be on its way
                 if not is_asked and len(body) > 2 + self.sink.body_mark:
                     is_asked = True
                     self.step("body")
         except Gone:
             message.wire = bytes(body[2:])
             raise
-        self.buffer = bytes(body[end + 5:])
-        message.wire = bytes(body[2:end + 2])
+        self.buffer = bytes(body[end.end():])
+        message.wire = bytes(body[2:end.end(1)])
         self.check_lines(message)
 
     def check_lines(self, message):
@@ -384,8 +392,10 @@ class Connection:
 class Sink:
     def __init__(self, pipelining=True, size=100_000_000, eightbit=True,
                  enhanced=True, tls=None, name="mx.example.test", extra=(),
-                 chunking=False):
-        """tls: a server context; STARTTLS is offered then."""
+                 chunking=False, lenient=False):
+        """tls: a server context; STARTTLS is offered then. lenient: ends a
+        body where any server might."""
+        self.lenient = lenient
         self.pipelining = pipelining
         self.size = size
         self.eightbit = eightbit

@@ -16,15 +16,20 @@ from sink import checked_sink
 PORTS = ["submissions", "submission"]
 
 
+SINKS = pytest.mark.parametrize("world", ["strict sink", "lenient sink"],
+                                indirect=True)
+
+
 @pytest.fixture(scope="module")
-def world():
-    with checked_sink() as sink, running(sink) as portero:
+def world(request):
+    lenient = getattr(request, "param", "") == "lenient sink"
+    with checked_sink(lenient=lenient) as sink, running(sink) as portero:
         yield sink, portero
 
 
 @pytest.fixture(scope="module")
 def strict_world():
-    with checked_sink() as sink, \
+    with checked_sink(lenient=True) as sink, \
             running(sink, bare_newline="reject") as portero:
         yield sink, portero
 
@@ -100,6 +105,7 @@ def check_smuggling(world, before, after, is_strict):
         client.expect("250 2.0.0", "NOOP")
 
 
+@SINKS
 @pytest.mark.parametrize("before,after", PAIRS)
 def test_only_crlf_dot_crlf_is_the_end(world, before, after):
     check_smuggling(world, before, after, is_strict=False)

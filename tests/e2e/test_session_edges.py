@@ -78,7 +78,7 @@ def test_login_takes_its_second_from_the_last_word(start):
 def test_replies_that_nobody_reads_are_bounded(start):
     portero = start(session_workers=1)
     worker, = portero.pids("session")
-    with portero.login() as client:
+    with portero.secure() as client:  # later only so many lead nowhere
         client.expect(250, "NOOP")
         before = private_memory(worker)
         block = b"HELP\r\n" * 2000
