@@ -129,6 +129,7 @@ struct config {
 	int64_t max_transactions; /* of one person; PORTERO_UNLIMITED */
 	int64_t login_timeout_ms; /* accept to successful login, whatever the client does: 60 s */
 	int64_t idle_timeout_ms;  /* next command: 300 s */
+	int64_t max_session_ms;   /* then 421 between transactions: 1 h */
 	int64_t data_timeout_ms;  /* no progress in a body: 180 s */
 	int64_t auth_deadline_ms; /* 5 s */
 	int64_t policy_deadline_ms; /* 1 s */

@@ -174,6 +174,7 @@ take_smtp(struct config *c)
 	c->max_transactions = config_get_int(r, "max_transactions");
 	c->login_timeout_ms = config_get_int(r, "login_timeout");
 	c->idle_timeout_ms = config_get_int(r, "idle_timeout");
+	c->max_session_ms = config_get_int(r, "max_session");
 	c->data_timeout_ms = config_get_int(r, "data_timeout");
 	c->auth_deadline_ms = config_get_int(r, "auth_timeout");
 	c->policy_deadline_ms = config_get_int(r, "policy_timeout");

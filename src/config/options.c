@@ -288,6 +288,12 @@ const struct portero_option options_root[] = {
 	{ "idle_timeout", VALUE_MILLISECONDS, "300s",
 	  .help = "Time for the next whole command.",
 	  .min = 100, .max = HOUR },
+	{ "max_session", VALUE_MILLISECONDS, "1h",
+	  .help = "How long a client may go on without a new login. Then it "
+	    "hears 421 when its message is done, connects again, and is "
+	    "checked anew: so long at most somebody who was locked or deleted "
+	    "can still send.",
+	  .min = SECOND, .max = DAY },
 	{ "data_timeout", VALUE_MILLISECONDS, "180s",
 	  .help = "Time for the next 4 KiB of a message that arrives, or for "
 	    "its end.",

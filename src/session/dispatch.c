@@ -291,6 +291,12 @@ session_command(struct session *s, struct str input)
 		return used;
 	}
 	verb = smtp_command_parse(line, &args);
+	/* whoever pipelines the next message is never idle */
+	if (verb == SMTP_MAIL && s->tx == NULL && session_is_old(s)) {
+		reply(s, REPLY_SESSION_OLD);
+		session_finish(s, "max session");
+		return used;
+	}
 	if ((verb == SMTP_MAIL || verb == SMTP_RCPT || verb == SMTP_DATA ||
 		verb == SMTP_BDAT) &&
 	    session_is_logged_in(s) && (AFTER_HELO & IN(s->state)))

@@ -30,6 +30,7 @@ static const struct reply_text replies[REPLY_NREPLIES] = {
 	[REPLY_START_TLS] =        { 220, "2.0.0", "Ready to start TLS", "" },
 	[REPLY_LOGGED_IN] =        { 235, "2.7.0", "Authentication successful", "" },
 	[REPLY_SHUTTING_DOWN] =    { 421, "4.3.2", "This server is restarting; connect again", "later" },
+	[REPLY_SESSION_OLD] =      { 421, "4.3.2", "This session has lasted long enough; connect again and log in", "later" },
 	[REPLY_TIMEOUT] =          { 421, "4.4.2", "Waited too long for the next command", "timeout" },
 	[REPLY_TIMEOUT_LOGIN] =    { 421, "4.4.2", "Waited too long for a login", "timeout" },
 	[REPLY_LINE_TOO_LONG] =    { 500, "5.5.6", "Line too long", "protocol" },

@@ -563,6 +563,22 @@ is_idle(const struct session *s)
 	    (s->state == SMTP_GREETED || s->state == SMTP_READY);
 }
 
+bool
+session_is_old(const struct session *s)
+{
+	return worker_now_ms(s->worker) - s->opened_ms >=
+	    s->worker->config->max_session_ms;
+}
+
+void
+session_retire(struct session *s)
+{
+	if (s->is_dead || !is_idle(s))
+		return;
+	reply(s, REPLY_SESSION_OLD);
+	session_finish(s, "max session");
+}
+
 void
 session_drain(struct session *s)
 {
@@ -596,6 +612,8 @@ session_end_turn(struct session *s)
 		session_go_on(s);
 	if (!s->is_dead && s->worker->draining)
 		session_drain(s);
+	else if (!s->is_dead && session_is_old(s))
+		session_retire(s);
 	if (!s->is_dead && !s->is_lingering &&
 	    (s->io.ssl == NULL || s->io.handshaken)) {
 		switch (session_io_flush(&s->io)) {

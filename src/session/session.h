@@ -19,6 +19,10 @@ void session_open(struct session_worker *w, int fd,
 void session_end_turn(struct session *s);
 /* The generation drains: 421 as soon as no transaction is open. */
 void session_drain(struct session *s);
+/* Has it lasted for max_session? Then it ends as soon as it is idle, and begins
+ * no new transaction. */
+bool session_is_old(const struct session *s);
+void session_retire(struct session *s);
 /* The time is over: 421 wherever it is, and the end. */
 void session_cut(struct session *s);
 

@@ -259,6 +259,12 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	if (w->draining)
 		TAILQ_FOREACH(s, &w->sessions, entry)
 			session_drain(s);
+	/* the oldest come first */
+	TAILQ_FOREACH(s, &w->sessions, entry) {
+		if (!session_is_old(s))
+			break;
+		session_retire(s);
+	}
 	atomic_store(&w->board.beats[w->args.slot].beat_ns, clock_mono_ns());
 	log_care(w->shared, w->args.row);
 	memory_trim(loop);

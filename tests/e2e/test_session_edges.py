@@ -322,3 +322,50 @@ def test_whatever_is_said_leaves_nothing(start, sink, pipelining):
     assert len(accepted) == len(sink.messages) == counters["messages_accepted"]
     sessions = [e["s"] for e in portero.events("session")]
     assert len(sessions) == len(set(sessions)) == counters["connections"]
+
+
+# ---- a session that has lasted long enough ----
+
+OLD = "421 4.3.2"
+
+
+def test_an_idle_session_ends_at_its_age(start):
+    portero = start(max_session="1s")
+    with portero.login("ana") as client:
+        assert client.send_message().code == 250
+        assert client.reply().status == OLD
+        assert client.is_closed()
+    portero.wait_event("session", end="max session", user="ana", messages=1)
+    with portero.login("ana") as client:
+        assert client.send_message().code == 250
+
+
+def test_an_old_session_finishes_its_message_first(start, sink):
+    portero = start(max_session="1s")
+    with portero.login("ana") as client:
+        client.mail("ana@example.org")
+        client.rcpt("bob@example.org")
+        client.expect(354, "DATA")
+        client.send(b"Subject: long\r\n\r\n")
+        time.sleep(1.5)
+        client.send(b"still here\r\n.\r\n")
+        assert client.reply().code == 250
+        assert client.reply().status == OLD
+        assert client.is_closed()
+    assert len(sink.messages) == 1
+
+
+def test_who_never_pauses_is_ended_at_the_next_mail(start):
+    portero = start(max_session="1s")
+    message = (b"MAIL FROM:<ana@example.org>\r\nRCPT TO:<bob@example.org>\r\n"
+               b"DATA\r\n")
+    with portero.login("ana") as client:
+        client.send(message)
+        for expected in (250, 250, 354):
+            assert client.reply().code == expected
+        time.sleep(1.2)
+        # the next one is there before the answer to this one
+        client.send(b"Subject: one\r\n\r\n.\r\n" + message)
+        assert client.reply().code == 250
+        assert client.reply().status == OLD
+        assert client.is_closed()
