@@ -6,6 +6,7 @@ Every recipient of example.net is filed in one Maildir, without a change to
 the message but the trace fields on top.
 """
 import contextlib
+import os
 import pwd
 import shutil
 import socket
@@ -75,10 +76,11 @@ class Postfix:
         self.folder = folder
         self.port = harness.free_port()
         self.process = None
+        self.daemons = None
 
-    def start(self):
+    def prepare(self):
         nobody = pwd.getpwnam("nobody")
-        daemons = subprocess.run(
+        self.daemons = subprocess.run(
             ["postconf", "-hx", "daemon_directory"], capture_output=True,
             text=True, check=True).stdout.strip()
         for name, owner in (("etc", "root"), ("queue", "root"),
@@ -86,22 +88,36 @@ class Postfix:
             (self.folder / name).mkdir(mode=0o755)
             shutil.chown(self.folder / name, owner)
         values = {"folder": self.folder, "port": self.port,
-                  "daemons": daemons, "uid": nobody.pw_uid,
+                  "daemons": self.daemons, "uid": nobody.pw_uid,
                   "gid": nobody.pw_gid}
         etc = self.folder / "etc"
         (etc / "main.cf").write_text(MAIN.format(**values))
         (etc / "master.cf").write_text(MASTER.format(**values))
-        with open(self.folder / "output", "wb") as output:
-            # makes the folders of the queue
-            subprocess.run(["postfix", "-c", str(etc), "check"], check=True,
+        # makes the folders of the queue
+        self.run("postfix", "check")
+
+    def run(self, program, *arguments):
+        with open(self.folder / "output", "ab") as output:
+            subprocess.run([program, "-c", str(self.folder / "etc"),
+                            *arguments], check=True, timeout=60,
                            stdin=subprocess.DEVNULL, stdout=output,
                            stderr=output)
+
+    def start(self):
+        """Also again, after it was stopped or killed."""
+        if self.daemons is None:
+            self.prepare()
+        with open(self.folder / "output", "ab") as output:
             # a session of its own: it signals its whole group
             self.process = subprocess.Popen(
-                [f"{daemons}/master", "-c", str(etc), "-d"],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                start_new_session=True)
+                [f"{self.daemons}/master", "-c", str(self.folder / "etc"),
+                 "-d"], stdin=subprocess.DEVNULL, stdout=output,
+                stderr=output, start_new_session=True)
         harness.wait_until(self.answers, 20, "Postfix")
+
+    def signal(self, number):
+        """To all its processes."""
+        os.killpg(self.process.pid, number)
 
     def answers(self):
         assert self.process.poll() is None, self.says()
@@ -126,10 +142,20 @@ class Postfix:
             self.process.kill()
             self.process.wait()
 
+    def mail(self):
+        """The files of all messages that were delivered."""
+        new = self.folder / "mail" / "all" / "new"
+        return list(new.iterdir()) if new.exists() else []
+
+    def queue(self):
+        """The files of those that were not yet."""
+        return [path for name in ("incoming", "active", "deferred")
+                for path in (self.folder / "queue" / name).rglob("*")
+                if path.is_file() and path.stat().st_mode & 0o100]
+
     def find(self, token):
         """The message with this text in its header, or None."""
-        new = self.folder / "mail" / "all" / "new"
-        for path in new.iterdir() if new.exists() else ():
+        for path in self.mail():
             content = path.read_bytes()
             if token in content.split(b"\n\n", 1)[0]:
                 path.unlink()  # the next search is shorter
