@@ -4,7 +4,7 @@
 _porteroctl_words()
 {
 	case $1 in
-	'') echo "config limits log passwd ping reload status stop upstream" ;;
+	'') echo "check config limits log passwd ping reload status stop upstream" ;;
 	config) echo "help show" ;;
 	limits) echo "reset show" ;;
 	log) echo "reopen" ;;
@@ -26,7 +26,7 @@ _porteroctl()
 	esac
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-s | --socket | -f | --file | -p | --plugins | -c | --class) i=$((i + 1)) ;;
+		-s | --socket | -f | --file | -p | --plugins | -c | --class | --from | --to) i=$((i + 1)) ;;
 		-*) ;;
 		*)
 			if [ -z "$first" ]; then
@@ -38,6 +38,7 @@ _porteroctl()
 	done
 	if [[ $word == -* ]]; then
 		case "$first $second" in
+		'check ') options="$options --from --online --to" ;;
 		'config show') options="$options --all" ;;
 		'config help') options="$options --plugins" ;;
 		'passwd '*) options="$options --class --delete --file --lock" ;;

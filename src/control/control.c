@@ -149,6 +149,9 @@ carry_out(struct control *c, struct client *client, const struct request *r)
 		if (report(client, REPORT_REOPEN, 0))
 			client_answer(client, answer_text(STR("reopening")));
 		break;
+	case VERB_CHECK:
+		online_start(c, client, r);
+		break;
 	case VERB_LIMITS_SHOW:
 	case VERB_LIMITS_RESET:
 		limits_ask(c, client, r);
@@ -368,6 +371,7 @@ start(struct control *c, gid_t group)
 static void
 finish(struct control *c)
 {
+	online_free(&c->online);
 	server_free(&c->server);
 	event_free(c->lifeline);
 	event_free(c->answers);

@@ -34,6 +34,7 @@ struct control {
 	struct board board;
 	struct ssl_ctx_st **tls; /* for probes; one for each upstream */
 	struct upstream_watch *watch;
+	struct online *online; /* a check that is running, or NULL */
 	struct server *server;
 	struct record_scratch *scratch;
 	struct event *lifeline, *answers;
@@ -52,6 +53,15 @@ json_t *status_answer(const struct control *c);
 /* Each host of the upstreams. */
 json_t *upstreams_json(const struct control *c);
 
+/* Tries all that mail needs; the client is answered later. */
+void online_start(
+    struct control *c, struct client *client, const struct request *r);
+/* Was that the answer it waits for? error: NULL, or why the store failed. */
+bool online_store_answered(struct online *o, uint64_t id, const char *error);
+void online_free(struct online **o);
+
+/* Asks the store about a person; -1: busy. */
+int limits_send(struct control *c, uint64_t id, struct str person);
 /* Asks the store; the client is answered now or by limits_on_answers(). */
 void limits_ask(
     struct control *c, struct client *client, const struct request *r);

@@ -313,6 +313,27 @@ show_hosts(const json_t *list, struct buf *out)
 	table_print(&t, out);
 }
 
+static void
+show_checks(const json_t *list, struct buf *out)
+{
+	static const char *const members[] = { "check", "name", "result",
+		"detail" };
+	struct table t = { .columns = 4 };
+	const json_t *check;
+	size_t i, k;
+
+	table_cell(&t, STR("CHECK"));
+	table_cell(&t, STR("NAME"));
+	table_cell(&t, STR("RESULT"));
+	table_cell(&t, STR("DETAIL"));
+	json_array_foreach(list, i, check)
+	{
+		for (k = 0; k < 4; k++)
+			table_cell(&t, member(check, members[k]));
+	}
+	table_print(&t, out);
+}
+
 /* ---- limits ------------------------------------------------------------- */
 
 static void
@@ -371,6 +392,9 @@ ctl_show(const struct verb *v, const json_t *answer, struct buf *out)
 	switch (v->id) {
 	case VERB_STATUS:
 		show_status(answer, out);
+		break;
+	case VERB_CHECK:
+		show_checks(json_object_get(answer, "checks"), out);
 		break;
 	case VERB_UPSTREAM_LIST:
 		show_hosts(json_object_get(answer, "upstreams"), out);

@@ -18,36 +18,56 @@
 
 /* ---- the question ------------------------------------------------------- */
 
-void
-limits_ask(struct control *c, struct client *client, const struct request *r)
+/* -1: the queue is full. */
+static int
+ask(struct control *c, uint64_t id, const struct store_question *q)
 {
 	static uint8_t record[RECORD_MAX];
 	int64_t deadline_ms = c->config->policy_deadline_ms;
 	struct record_header h = {
 		.asker = (uint16_t)c->board.nsession,
-		.id = control_next_id(c),
+		.id = id,
 		.deadline_ns = clock_mono_ns() + deadline_ms * CLOCK_NS_PER_MS,
 		.generation = c->args->generation,
 		.incarnation = c->args->incarnation,
 	};
-	struct store_question q = {
+	size_t len = store_question_encode(record, sizeof record, &h, q);
+
+	return send(ROLE_FD_POLICY_QUEUE, record, len,
+		   MSG_DONTWAIT | MSG_NOSIGNAL) == -1
+		   ? -1
+		   : 0;
+}
+
+int
+limits_send(struct control *c, uint64_t id, struct str person)
+{
+	const struct store_question q = { .scope = PORTERO_PERSON,
+		.key = person };
+
+	return ask(c, id, &q);
+}
+
+void
+limits_ask(struct control *c, struct client *client, const struct request *r)
+{
+	const struct store_question q = {
 		.reset = r->verb->id == VERB_LIMITS_RESET,
 		.scope = PORTERO_PERSON,
 		.key = str_of(r->person),
 	};
-	size_t len = store_question_encode(record, sizeof record, &h, &q);
+	uint64_t id = control_next_id(c);
 
 	if (c->board.npolicy == 0)
 		client_answer(client,
 		    answer_error(REASON_FAILED, "no limits are configured"));
-	else if (send(ROLE_FD_POLICY_QUEUE, record, len,
-		     MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
+	else if (ask(c, id, &q) == -1)
 		client_answer(
 		    client, answer_error(REASON_FAILED,
 				"the policy workers are busy; try again"));
 	else
-		client_wait(
-		    client, h.id, deadline_ms + STORE_SLACK_MS, STORE_LATE);
+		client_wait(client, id,
+		    c->config->policy_deadline_ms + STORE_SLACK_MS, STORE_LATE);
 }
 
 /* ---- the answer --------------------------------------------------------- */
@@ -94,6 +114,19 @@ store_answer_json(const struct store_answer *a)
 	return answer;
 }
 
+/* A check waits for it, nobody else. */
+static bool
+check_answered(
+    struct control *c, uint64_t id, const struct store_answer *a, bool broken)
+{
+	char error[200] = "the answer is broken";
+
+	if (!broken)
+		str_copy(error, sizeof error, a->error);
+	return online_store_answered(
+	    c->online, id, broken || a->failed ? error : NULL);
+}
+
 void
 limits_on_answers(struct control *c)
 {
@@ -101,6 +134,7 @@ limits_on_answers(struct control *c)
 	struct record_header h;
 	struct store_answer a;
 	struct client *client;
+	bool broken;
 	ssize_t n;
 
 	while ((n = recv(ROLE_FD_POLICY_ANSWERS, record, sizeof record,
@@ -108,11 +142,14 @@ limits_on_answers(struct control *c)
 		if (record_header_decode(record, (size_t)n, &h) == -1 ||
 		    h.type != RECORD_STORE_ANSWER)
 			continue;
+		broken = store_answer_decode(
+			     record, (size_t)n, &a, c->scratch) == -1;
+		if (check_answered(c, h.id, &a, broken))
+			continue;
 		client = server_waiting(c->server, h.id);
 		if (client == NULL)
 			continue; /* gone, or told that it is late */
-		if (store_answer_decode(record, (size_t)n, &a, c->scratch) ==
-		    -1)
+		if (broken)
 			client_answer(
 			    client, answer_error(REASON_FAILED,
 					"the store's answer is broken"));

@@ -32,7 +32,8 @@ struct arguments {
 	unsigned options; /* VERB_HAS_* that were used */
 	const struct verb *verb;
 	const char *operand; /* NULL: none */
-	bool all;
+	bool all, online;
+	const char *from, *to; /* NULL: none */
 	const char *file;
 	const char *plugins; /* their folder */
 	struct passwd_edit edit;
@@ -91,6 +92,18 @@ read_option(struct arguments *a, int c)
 		a->all = true;
 		a->options |= VERB_HAS_ALL;
 		break;
+	case 'O':
+		a->online = true;
+		a->options |= VERB_HAS_ONLINE;
+		break;
+	case 'F':
+		a->from = optarg;
+		a->options |= VERB_HAS_ONLINE;
+		break;
+	case 'T':
+		a->to = optarg;
+		a->options |= VERB_HAS_ONLINE;
+		break;
 	case 'f':
 		a->file = optarg;
 		a->options |= VERB_HAS_PASSWD;
@@ -141,6 +154,11 @@ read_words(struct arguments *a, char **words, int n)
 		usage_error("an argument is missing: ", a->verb->arguments);
 	if ((a->options & ~a->verb->flags) != 0)
 		usage_error("an option is not for ", a->verb->name);
+	if ((a->verb->flags & VERB_HAS_ONLINE) != 0 && !a->online)
+		usage_error("check needs --online; porterod -t checks a "
+			    "configuration", "");
+	if ((a->from == NULL) != (a->to == NULL))
+		usage_error("--from and --to go together", "");
 	if (a->edit.class_name != NULL && a->edit.change != PASSWD_SET)
 		usage_error("--class goes with a new password only", "");
 }
@@ -159,6 +177,9 @@ read_arguments(int argc, char **argv)
 		{ "lock", no_argument, NULL, 'l' },
 		{ "class", required_argument, NULL, 'c' },
 		{ "plugins", required_argument, NULL, 'p' },
+		{ "online", no_argument, NULL, 'O' },
+		{ "from", required_argument, NULL, 'F' },
+		{ "to", required_argument, NULL, 'T' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct arguments a = { .socket_path = DEFAULT_SOCKET,
@@ -231,6 +252,15 @@ ask_daemon(const struct arguments *a)
 		    str_of(a->operand))))
 		return answer_error(
 		    REASON_USAGE, "\"%s\" cannot be a name", a->operand);
+	if (a->from != NULL &&
+	    (!request_address_ok(str_of(a->from)) ||
+		!request_address_ok(str_of(a->to))))
+		return answer_error(REASON_USAGE,
+		    "--from and --to want addresses without < and >");
+	if (a->from != NULL) {
+		str_copy(r.from, sizeof r.from, str_of(a->from));
+		str_copy(r.to, sizeof r.to, str_of(a->to));
+	}
 	answer = ctl_ask(a->socket_path, &r);
 	if (a->verb->id == VERB_LIMITS_SHOW &&
 	    json_is_true(json_object_get(answer, "ok")) &&
@@ -316,12 +346,17 @@ main(int argc, char **argv)
 
 	if (a.json) {
 		print_json(answer);
-	} else if (status != EXIT_SUCCESS) {
-		print_error(answer);
 	} else {
-		ctl_show(a.verb, answer, &text);
-		fwrite(buf_data(&text), 1, buf_len(&text), stdout);
+		/* of what failed there may be more to show than a reason */
+		if (status == EXIT_SUCCESS ||
+		    json_object_get(answer, "checks") != NULL)
+			ctl_show(a.verb, answer, &text);
+		if (buf_len(&text) > 0)
+			fwrite(buf_data(&text), 1, buf_len(&text), stdout);
 		buf_free(&text);
+		fflush(stdout);
+		if (status != EXIT_SUCCESS)
+			print_error(answer);
 	}
 	json_decref(answer);
 	if (fflush(stdout) == EOF)

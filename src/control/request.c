@@ -18,6 +18,16 @@ request_person_ok(struct str name)
 	return name.len > 0 && name.len <= PERSON_MAX && text_is_clean(name);
 }
 
+bool
+request_address_ok(struct str address)
+{
+	for (size_t i = 0; i < address.len; i++)
+		if (address.ptr[i] <= ' ' || address.ptr[i] > '~' ||
+		    address.ptr[i] == '<' || address.ptr[i] == '>')
+			return false;
+	return address.len > 0 && address.len <= PERSON_MAX;
+}
+
 static const char *
 operand_name(const struct verb *v)
 {
@@ -30,12 +40,32 @@ request_operand(struct request *r)
 	return (r->verb->flags & VERB_HOST) != 0 ? r->host : r->person;
 }
 
+/* How many members, or -1. */
+static int
+take_addresses(struct request *r, const json_t *object)
+{
+	const json_t *from = json_object_get(object, "from");
+	const json_t *to = json_object_get(object, "to");
+
+	if (from == NULL && to == NULL)
+		return 0;
+	if ((r->verb->flags & VERB_HAS_ONLINE) == 0 || !json_is_string(from) ||
+	    !json_is_string(to) ||
+	    !request_address_ok(str_of(json_string_value(from))) ||
+	    !request_address_ok(str_of(json_string_value(to))))
+		return -1;
+	str_copy(r->from, sizeof r->from, str_of(json_string_value(from)));
+	str_copy(r->to, sizeof r->to, str_of(json_string_value(to)));
+	return 2;
+}
+
 static int
 request_fill(struct request *r, json_t *object, struct error *err)
 {
 	const json_t *verb = json_object_get(object, "verb"), *operand;
 	const json_t *all = json_object_get(object, "all");
 	struct str name;
+	int naddresses;
 
 	if (!json_is_string(verb))
 		return error_set(err, ERROR_PERMANENT, "\"verb\" is missing");
@@ -61,8 +91,12 @@ request_fill(struct request *r, json_t *object, struct error *err)
 		return error_set(
 		    err, ERROR_PERMANENT, "\"all\" is out of place");
 	r->all = json_is_true(all);
+	naddresses = take_addresses(r, object);
+	if (naddresses == -1)
+		return error_set(err, ERROR_PERMANENT,
+		    "\"from\" and \"to\" are out of place, or no addresses");
 	if (json_object_size(object) !=
-	    1u + (operand != NULL ? 1 : 0) + (all != NULL ? 1 : 0))
+	    1u + (unsigned)naddresses + (operand != NULL ? 1 : 0) + (all != NULL ? 1 : 0))
 		return error_set(err, ERROR_PERMANENT, "unknown member");
 	return 0;
 }
@@ -117,6 +151,10 @@ request_line(const struct request *r)
 							  : r->person)));
 	if (r->all)
 		json_object_set_new(object, "all", json_true());
+	if (*r->from != '\0') {
+		json_object_set_new(object, "from", json_string(r->from));
+		json_object_set_new(object, "to", json_string(r->to));
+	}
 	return dump_line(object);
 }
 

@@ -32,6 +32,7 @@ struct request {
 	char person[PERSON_MAX + 1]; /* operand of the limits verbs */
 	char host[PERSON_MAX + 1];   /* operand of verbs with VERB_HOST */
 	bool all;                    /* config show */
+	char from[PERSON_MAX + 1], to[PERSON_MAX + 1]; /* check; "" or both */
 };
 
 /* A line without its end. -1: not a request, the reason in err. */
@@ -41,6 +42,8 @@ int request_parse(const char *line, size_t len, struct request *r,
 char *request_line(const struct request *r);
 /* A name that may be asked for: 1 to PERSON_MAX bytes of clean text. */
 bool request_person_ok(struct str name);
+/* An address without angle brackets, fit for MAIL and RCPT. */
+bool request_address_ok(struct str address);
 /* Where the operand of r->verb goes; PERSON_MAX + 1 bytes. */
 char *request_operand(struct request *r);
 

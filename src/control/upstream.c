@@ -168,16 +168,17 @@ log_probe(struct host_watch *h)
 }
 
 static void
-on_probed(void *arg, const struct smtp_offer *offer, const char *error)
+on_probed(void *arg, const struct relay_probe_result *result)
 {
 	struct host_watch *h = arg;
+	const char *error = result->error;
 
 	snprintf(h->probe_error, sizeof h->probe_error, "%s",
 	    error == NULL    ? ""
 	    : *error == '\0' ? "no reason given"
 			     : error);
 	if (error == NULL)
-		h->probed = *offer;
+		h->probed = result->offer;
 	event_active(h->probe_ended, EV_TIMEOUT, 0);
 }
 
@@ -189,7 +190,7 @@ probe_next(struct host_watch *h)
 	upstream_address_print(&s->address[h->probing],
 	    s->address_len[h->probing], h->peer, sizeof h->peer);
 	h->probe = relay_probe_start(&h->watch->relay, h->index,
-	    &s->address[h->probing], s->address_len[h->probing], on_probed, h);
+	    &s->address[h->probing], s->address_len[h->probing], NULL, on_probed, h);
 }
 
 static void

@@ -20,6 +20,7 @@ enum verb_id {
 	VERB_LIMITS_SHOW,
 	VERB_LIMITS_RESET,
 	VERB_LOG_REOPEN,
+	VERB_CHECK,
 	VERB_UPSTREAM_LIST,
 	VERB_UPSTREAM_DRAIN,
 	VERB_UPSTREAM_UP,
@@ -38,6 +39,7 @@ enum verb_flag {
 	VERB_HAS_ALL = 32,
 	VERB_HAS_PASSWD = 64, /* --file --delete --lock --class */
 	VERB_HAS_PLUGINS = 128, /* --plugins */
+	VERB_HAS_ONLINE = 512, /* --online, which must be given, --from --to */
 	VERB_HOST = 256, /* the operand is a host, not a person */
 };
 

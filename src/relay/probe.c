@@ -3,12 +3,12 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * A probe: connects to one address as a transaction would, learns what is
- * offered there, and leaves.
+ * offered there, says what else it was told to, and leaves.
  */
 #include "relay/relay_private.h"
 
-#include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -16,19 +16,52 @@ struct relay_probe {
 	struct relay_setup setup;
 	struct relay_host host;
 	struct relay_conn *conn; /* NULL: done was called */
-	void (*done)(
-	    void *arg, const struct smtp_offer *offer, const char *error);
+	const char *const *say;  /* borrowed; what is still to be said */
+	struct relay_probe_result result;
+	X509 *certificate; /* owned */
+	void (*done)(void *arg, const struct relay_probe_result *result);
 	void *arg; /* borrowed */
 };
+
+/* What was said is answered: the next line, or the end. */
+static void
+go_on(struct relay_probe *p)
+{
+	struct relay_conn *c = p->conn;
+
+	if (*p->say == NULL) {
+		relay_conn_quit(&p->conn);
+		p->done(p->arg, &p->result);
+		return;
+	}
+	relay_conn_write(c, *p->say, strlen(*p->say));
+	relay_conn_write(c, "\r\n", 2);
+	relay_conn_expect(c, p->host.config->connect_timeout_ms);
+	p->say++;
+}
 
 static void
 on_ready(void *arg)
 {
 	struct relay_probe *p = arg;
-	struct smtp_offer offer = p->conn->offer;
 
-	relay_conn_quit(&p->conn);
-	p->done(p->arg, &offer, NULL);
+	p->result.offer = p->conn->offer;
+	if (p->conn->ssl != NULL)
+		p->certificate = SSL_get1_peer_certificate(p->conn->ssl);
+	p->result.certificate = p->certificate;
+	go_on(p);
+}
+
+static void
+on_reply(void *arg, struct smtp_reply *reply)
+{
+	struct relay_probe *p = arg;
+	unsigned i = p->result.nreplies++;
+
+	p->result.code[i] = reply->code;
+	smtp_reply_summary(
+	    p->result.reply[i], sizeof(p->result.reply[i]), reply);
+	go_on(p);
 }
 
 static void
@@ -38,23 +71,27 @@ on_down(void *arg, enum conn_fault fault, const char *detail)
 
 	(void)fault;
 	relay_conn_close(&p->conn);
-	p->done(p->arg, NULL, detail);
+	p->result.error = detail;
+	p->done(p->arg, &p->result);
 }
 
 static const struct conn_user prober = {
 	.on_ready = on_ready,
+	.on_reply = on_reply,
 	.on_down = on_down,
 };
 
 struct relay_probe *
 relay_probe_start(const struct relay_setup *setup, unsigned host,
     const struct sockaddr_storage *address, socklen_t len,
-    void (*done)(void *arg, const struct smtp_offer *offer, const char *error),
-    void *arg)
+    const char *const *say,
+    void (*done)(void *arg, const struct relay_probe_result *result), void *arg)
 {
+	static const char *const nothing[] = { NULL };
 	struct relay_probe *p = xcalloc(1, sizeof(*p));
 
 	p->setup = *setup;
+	p->say = say != NULL ? say : nothing;
 	p->done = done;
 	p->arg = arg;
 	relay_host_init(&p->host, &p->setup, host);
@@ -72,5 +109,6 @@ relay_probe_free(struct relay_probe **probe)
 	if (p == NULL)
 		return;
 	relay_conn_close(&p->conn);
+	X509_free(p->certificate);
 	free(p);
 }

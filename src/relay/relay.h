@@ -30,6 +30,7 @@
 
 struct event_base;
 struct ssl_ctx_st;
+struct x509_st;
 
 struct relay_pool; /* one in each session worker */
 struct relay;      /* one transaction */
@@ -127,11 +128,26 @@ void relay_close(struct relay **r);
 /* "mx1.example.net:25", for the log; "" before a connection was had. */
 const char *relay_peer(const struct relay *r);
 
-/* A probe by control: connect, greeting, TLS, EHLO, QUIT; one at a time. done is called once. */
+/* A probe by control: connect, greeting, TLS, EHLO, whatever else is to be said,
+ * QUIT; one at a time. done is called once. */
+#define RELAY_PROBE_SAY 3
+
+struct relay_probe_result {
+	const char *error;              /* NULL: all was answered, for good or bad */
+	struct smtp_offer offer;
+	const struct x509_st *certificate; /* borrowed; NULL: none was shown */
+	unsigned nreplies;              /* to what was said behind EHLO */
+	int code[RELAY_PROBE_SAY];
+	char reply[RELAY_PROBE_SAY][200]; /* "250 2.1.0 Ok" */
+};
+
 struct relay_probe;
+/* say: at most RELAY_PROBE_SAY lines without ends, the last is NULL; borrowed
+ * until the end; NULL: nothing. */
 struct relay_probe *relay_probe_start(const struct relay_setup *setup,
     unsigned host, const struct sockaddr_storage *address, socklen_t len,
-    void (*done)(void *arg, const struct smtp_offer *offer, const char *error), void *arg);
+    const char *const *say,
+    void (*done)(void *arg, const struct relay_probe_result *result), void *arg);
 void relay_probe_free(struct relay_probe **p);
 
 #endif

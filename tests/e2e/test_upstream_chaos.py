@@ -40,7 +40,7 @@ def is_killed(server, stopping):
     server.signal(signal.SIGKILL)
     server.process.wait()
     stopping.wait(random.uniform(0, 1))
-    server.start()
+    start_again(server)
 
 
 def is_paused(server, stopping):
@@ -53,6 +53,18 @@ def is_paused(server, stopping):
 def is_stopped(server, stopping):
     server.stop()
     stopping.wait(random.uniform(0, 1))
+    start_again(server)
+
+
+def start_again(server):
+    """What the last one left running may still hold its locks."""
+    with contextlib.suppress(ProcessLookupError):
+        server.signal(signal.SIGKILL)
+    for _ in range(10):
+        with contextlib.suppress(AssertionError):
+            server.start()
+            return
+        time.sleep(0.3)
     server.start()
 
 
@@ -141,7 +153,7 @@ def deliver_all(server):
             time.sleep(0.2)
         return not server.queue()
     server.stop()  # what is active in a killed one is found at the start
-    server.start()
+    start_again(server)
     wait_until(is_empty, 60, "an empty queue")
 
 

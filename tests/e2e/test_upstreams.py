@@ -4,6 +4,7 @@
 the operator can do about it."""
 import json
 import os
+import signal
 import time
 
 import pytest
@@ -12,7 +13,7 @@ import client as smtp
 import harness
 import sink as upstream
 from harness import Section, wait_until
-from ledger import BODY, in_parallel
+from ledger import BODY, in_parallel, limit, quota
 from sink import checked_sink
 
 MAIL = "MAIL FROM:<ana@example.org>"
@@ -264,3 +265,72 @@ def test_an_unknown_outcome_is_told_with_all_that_is_known(
         assert heard in event["error"]
     assert portero.status()["counters"]["messages_unknown"] == 1
     assert "messages_unknown" in portero.ctl("status").stdout
+
+
+# ---- check --online ----
+
+def check(portero, *options):
+    """(exit status, kind -> its rows)"""
+    done = portero.ctl("check", "--online", *options, "--json")
+    rows = {}
+    for row in json.loads(done.stdout).get("checks", []):
+        rows.setdefault(row["check"], []).append(row)
+    return done.returncode, rows
+
+
+def test_a_check_finds_all_well(start, sink, other):
+    portero = start(upstream=section(None, sink, other),
+                    **quota(limit("day", "1d", messages=10)))
+    status, rows = check(portero)
+    assert status == 0, rows
+    assert {kind: len(found) for kind, found in rows.items()} == {
+        "upstream": 2, "listen": 2, "login": 1, "store": 1}
+    assert all("valid for" in row["detail"] for row in rows["listen"])
+    assert not sink.messages and not other.messages
+    text = portero.ctl("check", "--online")
+    assert text.returncode == 0
+    assert text.stdout.startswith("CHECK ")
+    assert "a name that nobody has is refused" in text.stdout
+
+
+def test_a_check_says_mail_that_is_never_sent(start, sink):
+    portero = start()
+    status, rows = check(portero, "--from", "ana@example.org",
+                         "--to", "bob@example.net")
+    assert status == 0
+    assert rows["upstream"][0]["detail"].count("250") == 3
+    sink.on("rcpt", upstream.reply("550 5.1.1 No such user"))
+    status, rows = check(portero, "--from", "ana@example.org",
+                         "--to", "bob@example.net")
+    assert status == 1
+    assert "550 5.1.1 No such user" in rows["upstream"][0]["detail"]
+    assert not sink.messages
+
+
+def test_a_check_names_what_is_wrong(start, sink, other):
+    portero = start(upstream=section(None, sink, other),
+                    auth_timeout="500ms")
+    other.down()
+    portero.kill_role("auth", signal.SIGSTOP)
+    done = portero.ctl("check", "--online")
+    assert done.returncode == 1
+    assert "2 of 5 checks failed" in done.stderr
+    failed = [line for line in done.stdout.splitlines() if "failed" in line]
+    assert len(failed) == 2
+    assert address(other) in failed[0] and "refused" in failed[0]
+    assert "454 4.7.0" in failed[1]
+
+
+@pytest.mark.parametrize("arguments", [
+    ["check"], ["check", "--online", "--from", "ana@example.org"],
+    ["check", "--online", "--from", "a b", "--to", "c"],
+    ["status", "--online"]], ids=" ".join)
+def test_a_check_that_is_asked_wrongly_is_refused(shared_portero, arguments):
+    assert shared_portero.ctl(*arguments).returncode == 2
+
+
+def test_only_trusted_people_may_let_check(shared_portero):
+    """It logs in and talks to others: it is no verb for everybody."""
+    assert shared_portero.events("control", verb="check") == []
+    assert shared_portero.ctl("check", "--online").returncode == 0
+    assert shared_portero.events("control", verb="check")

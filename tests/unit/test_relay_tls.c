@@ -303,25 +303,28 @@ struct probed {
 	int calls;
 	char error[400];
 	struct smtp_offer offer;
+	struct relay_probe_result result;
 	struct relay_probe *probe;
 };
 
 static void
-on_probed(void *arg, const struct smtp_offer *offer, const char *error)
+on_probed(void *arg, const struct relay_probe_result *result)
 {
 	struct probed *p = arg;
 
 	p->done = true;
 	p->calls++;
-	if (offer != NULL)
-		p->offer = *offer;
+	p->result = *result;
+	if (result->error == NULL)
+		p->offer = result->offer;
 	else
-		snprintf(p->error, sizeof(p->error), "%s", error);
+		snprintf(p->error, sizeof(p->error), "%s", result->error);
 	relay_probe_free(&p->probe);
 }
 
 static void
-probe(struct rig *r, struct probed *p, const char *const *script)
+probe_saying(struct rig *r, struct probed *p, const char *const *script,
+    const char *const *say)
 {
 	struct relay_setup setup = {
 		.base = r->base,
@@ -337,11 +340,17 @@ probe(struct rig *r, struct probed *p, const char *const *script)
 	setup.tls = r->tls;
 	fake_script(&r->fake, 0, script);
 	p->probe = relay_probe_start(&setup, 0, &r->fake.ports[0].address,
-	    sizeof(struct sockaddr_in), on_probed, p);
+	    sizeof(struct sockaddr_in), say, on_probed, p);
 	assert_false(p->done);
 	rig_run(r, &p->done);
 	assert_int_equal(p->calls, 1);
 	assert_string_equal(r->fake.error, "");
+}
+
+static void
+probe(struct rig *r, struct probed *p, const char *const *script)
+{
+	probe_saying(r, p, script, NULL);
 }
 
 static void
@@ -390,6 +399,29 @@ test_probe_tells_what_is_wrong(void **state)
 	assert_non_null(strstr(p.error, "no answer in time"));
 }
 
+static void
+test_probe_says_what_it_is_told_and_keeps_the_answers(void **state)
+{
+	static const char *const script[] = { HELLO, "250 mx", "< MAIL FROM:<a>",
+		"alone", OK, "< RCPT TO:<b>", "alone", "550 5.1.1 no", "< RSET",
+		OK, "< QUIT", "end", NULL };
+	static const char *const dies[] = { HELLO, "250 mx", "< MAIL", OK,
+		"close", NULL };
+	static const char *const say[] = { "MAIL FROM:<a>", "RCPT TO:<b>",
+		"RSET", NULL };
+	struct rig *r = *state;
+	struct probed p;
+
+	probe_saying(r, &p, script, say);
+	assert_string_equal(p.error, "");
+	assert_int_equal(p.result.nreplies, 3);
+	assert_int_equal(p.result.code[1], 550);
+	assert_string_equal(p.result.reply[1], "550 5.1.1 no");
+	assert_int_equal(p.result.code[2], 250);
+	probe_saying(r, &p, dies, say);
+	assert_non_null(strstr(p.error, "closed by the upstream"));
+}
+
 static int
 make_files(void **state)
 {
@@ -425,6 +457,7 @@ main(void)
 		TEST(test_probe_learns_the_offer),
 		TEST(test_probe_learns_the_offer_behind_tls),
 		TEST(test_probe_tells_what_is_wrong),
+		TEST(test_probe_says_what_it_is_told_and_keeps_the_answers),
 	};
 
 	return cmocka_run_group_tests(tests, make_files, remove_files);
