@@ -4,7 +4,8 @@
 _porteroctl_words()
 {
 	case $1 in
-	'') echo "check config limits log passwd ping reload status stop upstream" ;;
+	'') echo "cache check config limits log passwd ping reload status stop upstream" ;;
+	cache) echo "flush" ;;
 	config) echo "help show" ;;
 	limits) echo "reset show" ;;
 	log) echo "reopen" ;;

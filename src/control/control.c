@@ -156,6 +156,9 @@ carry_out(struct control *c, struct client *client, const struct request *r)
 	case VERB_LIMITS_RESET:
 		limits_ask(c, client, r);
 		break;
+	case VERB_CACHE_FLUSH:
+		logins_flush(c, client, r);
+		break;
 	case VERB_UPSTREAM_LIST:
 		upstream_list(c, client);
 		break;
@@ -273,6 +276,14 @@ on_policy_answers(int fd, short what, void *arg)
 }
 
 static void
+on_auth_answers(int fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	logins_on_answers(arg);
+}
+
+static void
 on_upstream_ready(void *arg)
 {
 	struct lifeline_record r = { .type = REPORT_READY, .fd = -1 };
@@ -362,7 +373,10 @@ start(struct control *c, gid_t group)
 	    EV_READ | EV_PERSIST, on_policy_answers, c);
 	c->drain_limit = evtimer_new(c->base, on_drain_limit, c);
 	event_add(c->lifeline, NULL);
+	c->auth_answers = event_new(c->base, ROLE_FD_AUTH_ANSWERS,
+	    EV_READ | EV_PERSIST, on_auth_answers, c);
 	event_add(c->answers, NULL);
+	event_add(c->auth_answers, NULL);
 	server.base = upstream.base = c->base;
 	c->server = server_new(&server);
 	c->watch = upstream_watch_new(&upstream);
@@ -375,6 +389,7 @@ finish(struct control *c)
 	server_free(&c->server);
 	event_free(c->lifeline);
 	event_free(c->answers);
+	event_free(c->auth_answers);
 	event_free(c->drain_limit);
 	upstream_watch_free(&c->watch);
 	event_base_free(c->base);

@@ -37,7 +37,7 @@ struct control {
 	struct online *online; /* a check that is running, or NULL */
 	struct server *server;
 	struct record_scratch *scratch;
-	struct event *lifeline, *answers;
+	struct event *lifeline, *answers, *auth_answers;
 	struct event *drain_limit; /* draining takes too long */
 	uint32_t sandbox;          /* SANDBOX_* in force here */
 	bool root;                 /* started as root: users differ by role */
@@ -67,5 +67,10 @@ void limits_ask(
     struct control *c, struct client *client, const struct request *r);
 /* Takes all answers of the policy pool that are there. */
 void limits_on_answers(struct control *c);
+
+/* Flushes the login cache; answered by logins_on_answers(). */
+void logins_flush(
+    struct control *c, struct client *client, const struct request *r);
+void logins_on_answers(struct control *c);
 
 #endif

@@ -405,6 +405,11 @@ ctl_show(const struct verb *v, const json_t *answer, struct buf *out)
 	case VERB_LIMITS_RESET:
 		buf_append_str(out, STR("reset\n"));
 		break;
+	case VERB_CACHE_FLUSH:
+		buf_appendf(out, "%" PRId64 " login%s forgotten\n",
+		    number(answer, "logins"),
+		    number(answer, "logins") == 1 ? "" : "s");
+		break;
 	case VERB_RELOAD:
 		show_reload(text, out);
 		break;

@@ -1,6 +1,7 @@
 libportero_a_SOURCES += \
 	src/control/control.c src/control/control.h \
 	src/control/limits.c \
+	src/control/logins.c \
 	src/control/online.c \
 	src/control/passwd_file.c src/control/passwd_file.h \
 	src/control/request.c src/control/request.h \

@@ -73,7 +73,8 @@ request_fill(struct request *r, json_t *object, struct error *err)
 	if (r->verb == NULL || (r->verb->flags & VERB_LOCAL) != 0)
 		return error_set(err, ERROR_PERMANENT, "no such verb");
 	operand = json_object_get(object, operand_name(r->verb));
-	if ((operand != NULL) != ((r->verb->flags & VERB_OPERAND) != 0))
+	if ((operand != NULL) != ((r->verb->flags & VERB_OPERAND) != 0) &&
+	    (operand != NULL || (r->verb->flags & VERB_MAY_OMIT) == 0))
 		return error_set(err, ERROR_PERMANENT, "\"%s\" takes %s %s",
 		    r->verb->name, operand == NULL ? "a" : "no",
 		    operand_name(r->verb));
@@ -143,12 +144,12 @@ char *
 request_line(const struct request *r)
 {
 	json_t *object = json_pack("{s:s}", "verb", r->verb->name);
+	const char *operand =
+	    (r->verb->flags & VERB_HOST) != 0 ? r->host : r->person;
 
-	if ((r->verb->flags & VERB_OPERAND) != 0)
+	if ((r->verb->flags & VERB_OPERAND) != 0 && *operand != '\0')
 		json_object_set_new(object, operand_name(r->verb),
-		    answer_string(str_of(
-			(r->verb->flags & VERB_HOST) != 0 ? r->host
-							  : r->person)));
+		    answer_string(str_of(operand)));
 	if (r->all)
 		json_object_set_new(object, "all", json_true());
 	if (*r->from != '\0') {

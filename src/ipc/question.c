@@ -83,8 +83,8 @@ close_record(struct wire_out *w)
 static bool
 is_type(uint8_t type)
 {
-	return (type >= RECORD_LOGIN && type <= RECORD_ATTEMPT) ||
-	    (type >= RECORD_LOGIN_ANSWER && type <= RECORD_ATTEMPT_ANSWER);
+	return (type >= RECORD_LOGIN && type <= RECORD_FORGET) ||
+	    (type >= RECORD_LOGIN_ANSWER && type <= RECORD_FORGET_ANSWER);
 }
 
 int
@@ -393,6 +393,49 @@ attempt_answer_decode(const uint8_t *data, size_t len, struct attempt_answer *a)
 	a->used = wire_get_i64(&w);
 	a->max = wire_get_i64(&w);
 	a->until_s = wire_get_i64(&w);
+	return leave_record(&w);
+}
+
+/* ---- forget ------------------------------------------------------------- */
+
+size_t
+forget_question_encode(uint8_t *to, size_t size, const struct record_header *h,
+    const struct forget_question *q)
+{
+	struct wire_out w = open_record(to, size, h, RECORD_FORGET);
+
+	wire_put_str(&w, q->person);
+	return close_record(&w);
+}
+
+int
+forget_question_decode(const uint8_t *data, size_t len,
+    struct forget_question *q)
+{
+	struct wire_in w = enter_record(data, len, RECORD_FORGET);
+
+	q->person = wire_get_str(&w);
+	return leave_record(&w);
+}
+
+size_t
+forget_answer_encode(uint8_t *to, size_t size, const struct record_header *h,
+    const struct forget_answer *a)
+{
+	struct wire_out w = open_record(to, size, h, RECORD_FORGET_ANSWER);
+
+	wire_put_u8(&w, a->failed);
+	wire_put_u32(&w, a->nlogins);
+	return close_record(&w);
+}
+
+int
+forget_answer_decode(const uint8_t *data, size_t len, struct forget_answer *a)
+{
+	struct wire_in w = enter_record(data, len, RECORD_FORGET_ANSWER);
+
+	a->failed = get_bool(&w);
+	a->nlogins = wire_get_u32(&w);
 	return leave_record(&w);
 }
 
@@ -719,6 +762,7 @@ record_defer_encode(uint8_t *to, size_t size,
 	const struct login_answer login = { .verdict = PORTERO_DEFER,
 		.cause = str_of(cause) };
 	const struct attempt_answer attempt = { .verdict = PORTERO_DEFER };
+	const struct forget_answer forget = { .failed = true };
 	const struct owns_answer owns = { .owned = PORTERO_OWNED_UNKNOWN };
 	/* It may have died behind the take: a settle is owed. */
 	const struct judge_answer judge = { .verdict = PORTERO_DEFER,
@@ -734,6 +778,8 @@ record_defer_encode(uint8_t *to, size_t size,
 		return login_answer_encode(to, size, question, &login);
 	case RECORD_ATTEMPT:
 		return attempt_answer_encode(to, size, question, &attempt);
+	case RECORD_FORGET:
+		return forget_answer_encode(to, size, question, &forget);
 	case RECORD_OWNS:
 		return owns_answer_encode(to, size, question, &owns);
 	case RECORD_JUDGE:

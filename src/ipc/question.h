@@ -38,12 +38,14 @@ enum record_type {
 	RECORD_SETTLE,    /* policy pool: settles without a judge */
 	RECORD_STORE,     /* policy pool, from control: report or reset */
 	RECORD_ATTEMPT,   /* policy pool: may a login be tried, and what became of it */
+	RECORD_FORGET,    /* auth pool, from control: flush the login cache */
 	RECORD_LOGIN_ANSWER = 101,
 	RECORD_OWNS_ANSWER,
 	RECORD_JUDGE_ANSWER,
 	RECORD_SETTLE_ANSWER,
 	RECORD_STORE_ANSWER,
-	RECORD_ATTEMPT_ANSWER
+	RECORD_ATTEMPT_ANSWER,
+	RECORD_FORGET_ANSWER
 };
 
 /* Every record begins with this, so that the master can answer for a crashed
@@ -98,6 +100,15 @@ struct attempt_answer {
 	struct answer_reply reply;
 	struct str plugin, limit;     /* for the log */
 	int64_t used, max, until_s;   /* of that limit */
+};
+
+struct forget_question {
+	struct str person; /* canonical id; "": all */
+};
+
+struct forget_answer {
+	bool failed;
+	uint32_t nlogins; /* forgotten */
 };
 
 struct owns_question {
@@ -200,6 +211,8 @@ void record_scratch_free(struct record_scratch **s);
 size_t login_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct login_question *q);
 size_t attempt_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct attempt_question *q);
 size_t attempt_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct attempt_answer *a);
+size_t forget_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct forget_question *q);
+size_t forget_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct forget_answer *a);
 size_t owns_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct owns_question *q);
 size_t judge_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct judge_question *q);
 size_t settle_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct settle_question *q);
@@ -219,6 +232,8 @@ int record_head_decode(const uint8_t head[RECORD_HEADER_LEN], struct record_head
 int login_question_decode(const uint8_t *data, size_t len, struct login_question *q);
 int attempt_question_decode(const uint8_t *data, size_t len, struct attempt_question *q);
 int attempt_answer_decode(const uint8_t *data, size_t len, struct attempt_answer *a);
+int forget_question_decode(const uint8_t *data, size_t len, struct forget_question *q);
+int forget_answer_decode(const uint8_t *data, size_t len, struct forget_answer *a);
 int owns_question_decode(const uint8_t *data, size_t len, struct owns_question *q);
 int judge_question_decode(const uint8_t *data, size_t len, struct judge_question *q, struct record_scratch *s);
 int settle_question_decode(const uint8_t *data, size_t len, struct settle_question *q, struct record_scratch *s);

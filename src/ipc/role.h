@@ -21,7 +21,7 @@ enum role_fd {
 	ROLE_FD_LOG = 5,
 	ROLE_FD_SHARED = 6,   /* struct shared: lives as long as the master */
 	ROLE_FD_BOARD = 7,    /* struct board: this generation's */
-	/* session and control (asks limits): write ends, and the own answer pairs' read ends */
+	/* session and control (asks limits, flushes the login cache): write ends, and the own answer pairs' read ends */
 	ROLE_FD_AUTH_QUEUE = 8, /* auth worker: read end of its queue */
 	ROLE_FD_POLICY_QUEUE = 9, /* policy worker: read end of its queue */
 	ROLE_FD_AUTH_ANSWERS = 10,

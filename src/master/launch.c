@@ -90,6 +90,7 @@ give(const struct generation *g, struct role_args *a, int *from)
 		give_pool(g, a, POOL_POLICY, from + ROLE_FD_FIRST);
 		break;
 	case ROLE_CONTROL:
+		give_asker(g, POOL_AUTH, g->plan.nsession, from);
 		give_asker(g, POOL_POLICY, g->plan.nsession, from);
 		from[ROLE_FD_CONTROL] = m->control_fd;
 		a->config_path = m->config_path;

@@ -460,3 +460,13 @@ login_owns(struct login *l, const struct owns_question *q,
 	else if (v != PORTERO_DEFER && v != PORTERO_AWAY)
 		plugin_failed(l, p, q->session_id, "no verdict on an address");
 }
+
+void
+login_forget(struct login *l, const struct forget_question *q,
+    struct forget_answer *a)
+{
+	int n = l->cache == NULL ? 0 : login_cache_flush(l->cache, q->person);
+
+	a->failed = n == -1;
+	a->nlogins = n == -1 ? 0 : (uint32_t)n;
+}

@@ -35,4 +35,8 @@ void login_ask(struct login *l, const struct login_question *q,
 void login_owns(struct login *l, const struct owns_question *q,
     struct owns_answer *a);
 
+/* Flushes the cache. */
+void login_forget(struct login *l, const struct forget_question *q,
+    struct forget_answer *a);
+
 #endif

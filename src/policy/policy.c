@@ -183,6 +183,20 @@ do_attempt(struct worker *w)
 	return 0;
 }
 
+static int
+do_forget(struct worker *w)
+{
+	struct forget_question q;
+	struct forget_answer a;
+
+	if (forget_question_decode(w->record, w->len, &q) == -1)
+		return -1;
+	login_forget(w->login, &q, &a);
+	send_answer(w, forget_answer_encode(w->answer, sizeof w->answer,
+			   &w->header, &a));
+	return 0;
+}
+
 /* ---- one record --------------------------------------------------------- */
 
 static void
@@ -210,6 +224,8 @@ do_question(struct worker *w)
 		return is_auth ? do_login(w) : -1;
 	case RECORD_OWNS:
 		return is_auth ? do_owns(w) : -1;
+	case RECORD_FORGET:
+		return is_auth ? do_forget(w) : -1;
 	case RECORD_JUDGE:
 		return is_auth ? -1 : do_judge(w);
 	case RECORD_SETTLE:

@@ -1,6 +1,8 @@
 # Copyright 2026 The Portero Authors
 # SPDX-License-Identifier: Apache-2.0
 """Logins are remembered for a while, and longer while the directory is away."""
+import json
+import os
 import time
 
 import pytest
@@ -181,3 +183,24 @@ def test_a_file_of_people_is_never_cached(portero):
     portero.write_config()
     done = portero.ctl("reload")
     assert "cache_time does nothing with auth_file" in done.stdout
+
+
+def test_a_flush_forgets_a_person_or_all(cached, slapd):
+    portero = cached()
+
+    def causes():
+        found = []
+        for user, password in (("ana", "s3cret"), ("luis", "pa55word")):
+            assert code(portero, user, password) == 235
+            found.append(last_cause(portero))
+        return found
+    assert causes() == ["ok", "ok"]
+    done = portero.ctl("cache", "flush", "ana")
+    assert (done.returncode, done.stdout) == (0, "1 login forgotten\n")
+    assert causes() == ["ok", "cached"]
+    assert code(portero, "ANA") == 235
+    done = portero.ctl("--json", "cache", "flush")
+    assert json.loads(done.stdout) == {"ok": True, "logins": 3}
+    assert causes() == ["ok", "ok"]
+    event = portero.wait_event("control", verb="cache flush", user="ana")
+    assert event["uid"] == str(os.getuid())

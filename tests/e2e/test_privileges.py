@@ -30,7 +30,8 @@ ROLES = {
              SOCKET + r"|/.*/auth_file\.so"),
     "policy": ({**COMMON, 9: SOCKET},
                SOCKET + r"|/.*/(store|policy)_\w+\.so|/.*/store\.shm"),
-    "control": ({**COMMON, 9: SOCKET, 11: SOCKET, 12: SOCKET}, EVENT_LOOP),
+    "control": ({**COMMON, 8: SOCKET, 9: SOCKET, 10: SOCKET, 11: SOCKET,
+                 12: SOCKET}, EVENT_LOOP),
 }
 
 

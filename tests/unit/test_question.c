@@ -68,6 +68,9 @@ static const struct attempt_question attempt_question = {
 	.listener = STR("submissions"),
 	.session_id = STR("7Q3K9F2M")
 };
+static const struct forget_question forget_question = {
+	.person = STR("ana")
+};
 static const struct owns_question owns_question = { .identity = STR("blob"),
 	.address = STR("ana@example.org"),
 	.session_id = STR("7Q3K9F2M") };
@@ -116,6 +119,8 @@ static const struct attempt_answer attempt_answer = {
 	.max = 30,
 	.until_s = 1795400000
 };
+static const struct forget_answer forget_answer = { .failed = true,
+	.nlogins = 2 };
 static const struct owns_answer owns_answer = { .owned = PORTERO_OWNED_NO };
 static const struct judge_answer judge_answer = { .verdict = PORTERO_DENY,
 	.stage = PORTERO_RCPT,
@@ -164,6 +169,11 @@ encode(enum record_type type, uint8_t *to, size_t size)
 	case RECORD_ATTEMPT_ANSWER:
 		return attempt_answer_encode(to, size, &header,
 		    &attempt_answer);
+	case RECORD_FORGET:
+		return forget_question_encode(to, size, &header,
+		    &forget_question);
+	case RECORD_FORGET_ANSWER:
+		return forget_answer_encode(to, size, &header, &forget_answer);
 	case RECORD_LOGIN_ANSWER:
 		return login_answer_encode(to, size, &header, &login_answer);
 	case RECORD_OWNS_ANSWER:
@@ -216,6 +226,10 @@ recode(enum record_type type, const uint8_t *data, size_t len, uint8_t *to,
 		RECODE(attempt_question, );
 	case RECORD_ATTEMPT_ANSWER:
 		RECODE(attempt_answer, );
+	case RECORD_FORGET:
+		RECODE(forget_question, );
+	case RECORD_FORGET_ANSWER:
+		RECODE(forget_answer, );
 	}
 	return 0;
 #undef RECODE
@@ -224,7 +238,8 @@ recode(enum record_type type, const uint8_t *data, size_t len, uint8_t *to,
 static const enum record_type types[] = { RECORD_LOGIN, RECORD_OWNS,
 	RECORD_JUDGE, RECORD_SETTLE, RECORD_STORE, RECORD_LOGIN_ANSWER,
 	RECORD_OWNS_ANSWER, RECORD_JUDGE_ANSWER, RECORD_SETTLE_ANSWER,
-	RECORD_STORE_ANSWER, RECORD_ATTEMPT, RECORD_ATTEMPT_ANSWER };
+	RECORD_STORE_ANSWER, RECORD_ATTEMPT, RECORD_ATTEMPT_ANSWER,
+	RECORD_FORGET, RECORD_FORGET_ANSWER };
 #define NTYPES (sizeof types / sizeof *types)
 
 static uint8_t one[RECORD_MAX + 1], two[RECORD_MAX];
