@@ -4,11 +4,12 @@
 _porteroctl_words()
 {
 	case $1 in
-	'') echo "cache check config limits log passwd ping reload status stop upstream" ;;
+	'') echo "cache check config limits log passwd ping reload status stop store upstream" ;;
 	cache) echo "flush" ;;
 	config) echo "help show" ;;
-	limits) echo "reset show" ;;
+	limits) echo "reset show top" ;;
 	log) echo "reopen" ;;
+	store) echo "status" ;;
 	upstream) echo "drain list up" ;;
 	esac
 }

@@ -154,6 +154,8 @@ carry_out(struct control *c, struct client *client, const struct request *r)
 		break;
 	case VERB_LIMITS_SHOW:
 	case VERB_LIMITS_RESET:
+	case VERB_LIMITS_TOP:
+	case VERB_STORE_STATUS:
 		limits_ask(c, client, r);
 		break;
 	case VERB_CACHE_FLUSH:

@@ -78,7 +78,7 @@ show_duration(struct buf *out, int64_t s)
 
 /* ---- tables ------------------------------------------------------------- */
 
-#define COLUMNS 6
+#define COLUMNS 7
 
 struct table {
 	struct buf cells; /* each ends with NUL */
@@ -337,19 +337,22 @@ show_checks(const json_t *list, struct buf *out)
 /* ---- limits ------------------------------------------------------------- */
 
 static void
-show_limits(const json_t *rows, struct buf *out)
+show_limits(const json_t *rows, bool with_person, struct buf *out)
 {
-	static const char *const head[COLUMNS] = { "LIMIT", "USED", "MAX",
-		"UNIT", "WINDOW", "ALL FREE AT" };
-	struct table t = { .columns = COLUMNS, .right = 1u << 1 | 1u << 2 };
+	static const char *const head[COLUMNS] = { "PERSON", "LIMIT", "USED",
+		"MAX", "UNIT", "WINDOW", "ALL FREE AT" };
+	struct table t = { .columns = with_person ? COLUMNS : COLUMNS - 1,
+		.right = with_person ? 3u << 2 : 3u << 1 };
 	struct buf window = { .mem = NULL };
 	const json_t *row;
 	size_t i;
 
-	for (i = 0; i < COLUMNS; i++)
+	for (i = with_person ? 0 : 1; i < COLUMNS; i++)
 		table_cell(&t, str_of(head[i]));
 	json_array_foreach(rows, i, row)
 	{
+		if (with_person)
+			table_cell(&t, member(row, "person"));
 		table_cell(&t, member(row, "limit"));
 		table_cellf(&t, "%" PRId64, number(row, "used"));
 		if (json_is_integer(json_object_get(row, "max")))
@@ -362,6 +365,21 @@ show_limits(const json_t *rows, struct buf *out)
 		    &t, (struct str){ buf_data(&window), buf_len(&window) });
 		buf_free(&window);
 		table_cell(&t, member(row, "free_at"));
+	}
+	table_print(&t, out);
+}
+
+static void
+show_store(const json_t *lines, struct buf *out)
+{
+	struct table t = { .columns = 2 };
+	const json_t *line;
+	size_t i;
+
+	json_array_foreach(lines, i, line)
+	{
+		table_cell(&t, member(line, "name"));
+		table_cell(&t, member(line, "value"));
 	}
 	table_print(&t, out);
 }
@@ -400,7 +418,13 @@ ctl_show(const struct verb *v, const json_t *answer, struct buf *out)
 		show_hosts(json_object_get(answer, "upstreams"), out);
 		break;
 	case VERB_LIMITS_SHOW:
-		show_limits(json_object_get(answer, "limits"), out);
+		show_limits(json_object_get(answer, "limits"), false, out);
+		break;
+	case VERB_LIMITS_TOP:
+		show_limits(json_object_get(answer, "limits"), true, out);
+		break;
+	case VERB_STORE_STATUS:
+		show_store(json_object_get(answer, "store"), out);
 		break;
 	case VERB_LIMITS_RESET:
 		buf_append_str(out, STR("reset\n"));

@@ -28,6 +28,8 @@ struct record_scratch {
 	size_t nrecipients; /* room for so many */
 	struct store_row *rows;
 	size_t nrows;
+	struct store_line *lines;
+	size_t nlines;
 };
 
 struct record_scratch *
@@ -43,6 +45,7 @@ record_scratch_free(struct record_scratch **s)
 		return;
 	free((*s)->recipients);
 	free((*s)->rows);
+	free((*s)->lines);
 	free(*s);
 	*s = NULL;
 }
@@ -677,9 +680,10 @@ store_question_encode(uint8_t *to, size_t size, const struct record_header *h,
 {
 	struct wire_out w = open_record(to, size, h, RECORD_STORE);
 
-	wire_put_u8(&w, q->reset);
+	wire_put_u8(&w, (uint8_t)q->ask);
 	wire_put_u8(&w, (uint8_t)q->scope);
 	wire_put_str(&w, q->key);
+	wire_put_u64(&w, q->cursor);
 	return close_record(&w);
 }
 
@@ -688,9 +692,10 @@ store_question_decode(const uint8_t *data, size_t len, struct store_question *q)
 {
 	struct wire_in w = enter_record(data, len, RECORD_STORE);
 
-	q->reset = get_bool(&w);
+	q->ask = get_enum(&w, STORE_SHOW, STORE_STATUS);
 	q->scope = get_enum(&w, PORTERO_PERSON, PORTERO_NSCOPES - 1);
 	q->key = wire_get_str(&w);
+	q->cursor = wire_get_u64(&w);
 	return leave_record(&w);
 }
 
@@ -702,8 +707,10 @@ store_answer_encode(uint8_t *to, size_t size, const struct record_header *h,
 
 	wire_put_u8(&w, a->failed);
 	wire_put_str(&w, a->error);
+	wire_put_u64(&w, a->cursor);
 	wire_put_u32(&w, a->nrows);
 	for (uint32_t i = 0; i < a->nrows && !w.bad; i++) {
+		wire_put_str(&w, a->rows[i].key);
 		wire_put_str(&w, a->rows[i].limit);
 		wire_put_u8(&w, (uint8_t)a->rows[i].unit);
 		wire_put_i64(&w, a->rows[i].max);
@@ -711,6 +718,11 @@ store_answer_encode(uint8_t *to, size_t size, const struct record_header *h,
 		wire_put_i64(&w, a->rows[i].resets_at);
 		wire_put_u32(&w, a->rows[i].window_s);
 		wire_put_u32(&w, a->rows[i].open);
+	}
+	wire_put_u32(&w, a->nlines);
+	for (uint32_t i = 0; i < a->nlines && !w.bad; i++) {
+		wire_put_str(&w, a->lines[i].name);
+		wire_put_str(&w, a->lines[i].value);
 	}
 	return close_record(&w);
 }
@@ -723,6 +735,7 @@ get_rows(struct wire_in *w, uint32_t n, struct record_scratch *s)
 		s->nrows = n;
 	}
 	for (uint32_t i = 0; i < n; i++) {
+		s->rows[i].key = wire_get_str(w);
 		s->rows[i].limit = wire_get_str(w);
 		s->rows[i].unit = get_enum(w, PORTERO_MESSAGES,
 		    PORTERO_NUNITS - 1);
@@ -735,6 +748,20 @@ get_rows(struct wire_in *w, uint32_t n, struct record_scratch *s)
 	return s->rows;
 }
 
+static const struct store_line *
+get_lines(struct wire_in *w, uint32_t n, struct record_scratch *s)
+{
+	if (n > s->nlines) {
+		s->lines = xrealloc(s->lines, n * sizeof *s->lines);
+		s->nlines = n;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		s->lines[i].name = wire_get_str(w);
+		s->lines[i].value = wire_get_str(w);
+	}
+	return s->lines;
+}
+
 int
 store_answer_decode(const uint8_t *data, size_t len, struct store_answer *a,
     struct record_scratch *s)
@@ -743,8 +770,11 @@ store_answer_decode(const uint8_t *data, size_t len, struct store_answer *a,
 
 	a->failed = get_bool(&w);
 	a->error = wire_get_str(&w);
-	a->nrows = get_count(&w, 37);
+	a->cursor = wire_get_u64(&w);
+	a->nrows = get_count(&w, 41);
 	a->rows = get_rows(&w, a->nrows, s);
+	a->nlines = get_count(&w, 8);
+	a->lines = get_lines(&w, a->nlines, s);
 	return leave_record(&w);
 }
 

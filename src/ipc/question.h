@@ -36,7 +36,7 @@ enum record_type {
 	RECORD_OWNS,      /* auth pool */
 	RECORD_JUDGE,     /* policy pool */
 	RECORD_SETTLE,    /* policy pool: settles without a judge */
-	RECORD_STORE,     /* policy pool, from control: report or reset */
+	RECORD_STORE,     /* policy pool, from control: the operator asks */
 	RECORD_ATTEMPT,   /* policy pool: may a login be tried, and what became of it */
 	RECORD_FORGET,    /* auth pool, from control: flush the login cache */
 	RECORD_LOGIN_ANSWER = 101,
@@ -181,24 +181,40 @@ struct settle_answer {
 	uint32_t nsettled; /* done, from the first; the rest is asked again */
 };
 
+enum store_ask {
+	STORE_SHOW = 1, /* the counters of key */
+	STORE_RESET,    /* forget them */
+	STORE_TOP,      /* of the scope's next counters those near their maximum */
+	STORE_STATUS    /* how the store is, in lines */
+};
+
 struct store_question {
-	bool reset; /* else report */
+	enum store_ask ask;
 	enum portero_scope scope;
 	struct str key;
+	uint64_t cursor; /* TOP: 0, then as the answer said */
 };
 
 struct store_row {
+	struct str key; /* TOP */
 	struct str limit;
 	enum portero_unit unit;
 	int64_t max, used, resets_at;
 	uint32_t window_s, open;
 };
 
+struct store_line {
+	struct str name, value;
+};
+
 struct store_answer {
 	bool failed; /* the store is away */
 	struct str error;
+	uint64_t cursor; /* TOP: where to go on, 0: that was all */
 	uint32_t nrows;
 	const struct store_row *rows; /* decoding: lent by the decoder's scratch */
+	uint32_t nlines; /* STATUS */
+	const struct store_line *lines; /* likewise */
 };
 
 /* Memory that a decoder hands arrays out of; reused by the next decode. */

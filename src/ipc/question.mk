@@ -1,4 +1,5 @@
 libportero_a_SOURCES += \
 	src/ipc/wire.c src/ipc/wire.h \
 	src/ipc/question.c src/ipc/question.h \
-	src/ipc/identity.c
+	src/ipc/identity.c \
+	src/ipc/top.c src/ipc/top.h

@@ -18,11 +18,11 @@
 #include "base/mem.h"
 #include "ipc/role.h"
 #include "policy/inquiry.h"
+#include "policy/lookup.h"
 #include "policy/refusal.h"
 #include "policy/store.h"
 #include "policy/tally.h"
 
-#define MAX_ROWS 256
 #define TAKES (PORTERO_DATA | PORTERO_END)
 #define ANY_UNIT ((1u << PORTERO_NUNITS) - 1)
 #define RECIPIENTS_ONLY (1u << PORTERO_RECIPIENTS)
@@ -51,9 +51,7 @@ struct chain {
 	/* what the answer points to */
 	struct portero_reply reply, rcpt_reply;
 	char limit[32];
-	struct store_row rows[MAX_ROWS];
-	uint32_t nrows;
-	char row_names[MAX_ROWS][32];
+	struct lookup lookup;
 };
 
 /* ---- setting up --------------------------------------------------------- */
@@ -591,46 +589,9 @@ chain_tend(struct chain *c)
 	return store_tend(c->tally.store->store);
 }
 
-static void
-add_row(void *arg, const struct portero_row *row)
-{
-	struct chain *c = arg;
-	struct store_row *to = &c->rows[c->nrows];
-
-	if (c->nrows == MAX_ROWS || (unsigned)row->unit >= PORTERO_NUNITS)
-		return;
-	str_copy(c->row_names[c->nrows], sizeof *c->row_names,
-	    (struct str){ row->limit, strnlen(row->limit, 32) });
-	*to = (struct store_row){ .limit = str_of(c->row_names[c->nrows]),
-		.unit = row->unit,
-		.max = row->max,
-		.used = row->used,
-		.resets_at = row->resets_at,
-		.window_s = row->window_s,
-		.open = row->open };
-	c->nrows++;
-}
-
 void
 chain_store(struct chain *c, const struct store_question *q,
     struct store_answer *a)
 {
-	struct portero_op op = { .size = sizeof op,
-		.kind = q->reset ? PORTERO_OP_RESET : PORTERO_OP_REPORT,
-		.scope = q->scope,
-		.key = { q->key.ptr, q->key.len },
-		.lifetime_s = c->settings.lifetime_s,
-		.row = add_row,
-		.row_arg = c };
-
-	*a = (struct store_answer){ .rows = c->rows };
-	c->nrows = 0;
-	if (tally_apply(&c->tally, &op) == -1) {
-		a->failed = true;
-		a->error = c->tally.store == NULL ?
-		    STR("no store is configured") :
-		    STR("the store is away");
-		return;
-	}
-	a->nrows = c->nrows;
+	lookup_answer(&c->lookup, &c->tally, q, a);
 }

@@ -52,7 +52,7 @@ void chain_settle_afterwards(struct chain *c, const struct settle_question *q);
 bool chain_needs_tending(const struct chain *c);
 int64_t chain_tend(struct chain *c);
 
-/* Report or reset. */
+/* The operator asks. */
 void chain_store(struct chain *c, const struct store_question *q,
     struct store_answer *a);
 

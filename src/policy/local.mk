@@ -6,6 +6,7 @@ libportero_a_SOURCES += \
 	src/policy/journal.c src/policy/journal.h \
 	src/policy/login.c src/policy/login.h \
 	src/policy/login_cache.c src/policy/login_cache.h \
+	src/policy/lookup.c src/policy/lookup.h \
 	src/policy/mirror.c src/policy/mirror.h \
 	src/policy/plugin.c src/policy/plugin.h \
 	src/policy/policy.c \

@@ -320,6 +320,12 @@ ask(struct store *s, struct portero_op *ops, size_t n)
 	return ret;
 }
 
+static bool
+is_take(const struct portero_op *op)
+{
+	return op->kind == PORTERO_OP_TAKE || op->kind == PORTERO_OP_CHARGE;
+}
+
 /* Done with figures that can be. */
 static bool
 is_answered(const struct portero_op *op)
@@ -423,6 +429,8 @@ entry_start(struct journal_entry *e, const struct portero_key *owner,
 	e->owner = *owner;
 	memcpy(e->txid, op->txid, sizeof e->txid);
 	e->at_us = clock_wall_us();
+	if (op->kind == PORTERO_OP_CHARGE)
+		e->at_us -= op->age_us;
 	e->scope = op->scope;
 	e->nmessages = 1;
 	e->key_len = (uint32_t)op->key.len;
@@ -514,7 +522,7 @@ take_here(struct store *s, struct portero_op *op, bool may_stand)
 		return s->entry.settled ? PORTERO_OP_SETTLED : PORTERO_OP_DONE;
 	}
 	s->entry.may_stand |= may_stand;
-	if (!fit)
+	if (!fit && op->kind == PORTERO_OP_TAKE)
 		return refuse_here(s, op, may_stand);
 	if (entry_take(s, op) == 0) {
 		count(s, COUNTER_STORE_LOCAL, 1);
@@ -590,7 +598,7 @@ answer_here(struct store *s, struct portero_op *op, bool may_stand)
 		/* what the store has taken it must settle: asked again */
 		if (!settle_here(s, op))
 			op->result = PORTERO_OP_NONE;
-	} else if (op->kind == PORTERO_OP_TAKE) {
+	} else if (is_take(op)) {
 		if (s->mode != MODE_DEFER)
 			op->result = take_here(s, op, may_stand);
 		else if (!may_stand)
@@ -623,7 +631,7 @@ is_ours(struct store *s, struct portero_op *op)
 		return true;
 	if (!journal_any(s->journal))
 		return false;
-	if (op->kind == PORTERO_OP_PEEK || op->kind == PORTERO_OP_TAKE)
+	if (op->kind == PORTERO_OP_PEEK || is_take(op))
 		return s->mode != MODE_DEFER && has_entries(s, op);
 	return op->kind == PORTERO_OP_SETTLE && settle_here(s, op);
 }
@@ -632,8 +640,7 @@ is_ours(struct store *s, struct portero_op *op)
 static void
 note(struct store *s, const struct portero_op *op, int64_t asked_us)
 {
-	bool taken = (op->kind == PORTERO_OP_TAKE ||
-	    op->kind == PORTERO_OP_CHARGE) && op->result == PORTERO_OP_DONE;
+	bool taken = is_take(op) && op->result == PORTERO_OP_DONE;
 	struct portero_key owner = owner_of(s, op);
 	int64_t until_s = 0;
 
@@ -668,8 +675,7 @@ ask_remote(struct store *s, struct portero_op *ops, size_t n)
 			warner_look(s->warner, op);
 		} else {
 			answer_here(s, op,
-			    op->kind == PORTERO_OP_TAKE &&
-				op->result != PORTERO_OP_FAILED);
+			    is_take(op) && op->result != PORTERO_OP_FAILED);
 		}
 	}
 }

@@ -134,8 +134,8 @@ log_warning(const struct portero_op *op, const struct portero_charge *c,
 {
 	static const char *const units[] = { "messages", "recipients",
 		"bytes" };
-	static const char *const scopes[] = { "user", "class", "domain",
-		"host" };
+	static const char *const scopes[PORTERO_NSCOPES] = { "user", "class",
+		"domain", "host", "network" };
 	struct log_line l;
 
 	log_begin(&l, LOG_LEVEL_WARNING, "limit");

@@ -62,6 +62,7 @@ unit_tests = \
 	tests/unit/test_shm_table \
 	tests/unit/test_store \
 	tests/unit/test_store_memory \
+	tests/unit/test_top \
 	tests/unit/test_wire \
 	tests/unit/test_worker
 if HAVE_LDAP

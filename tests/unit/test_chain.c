@@ -1064,7 +1064,8 @@ test_the_directory_is_asked_once_if_a_policy_must_know(void **state)
 static void
 test_counters_are_reported_and_reset(void **state)
 {
-	struct store_question sq = { .key = STR("ana@example.org") };
+	struct store_question sq = { .ask = STORE_SHOW,
+		.key = STR("ana@example.org") };
 	struct store_answer sa;
 
 	(void)state;
@@ -1075,7 +1076,7 @@ test_counters_are_reported_and_reset(void **state)
 	assert_int_equal(sa.nrows, 1);
 	assert_str(sa.rows[0].limit, "hourly");
 	assert_int_equal(sa.rows[0].used, 1);
-	sq.reset = true;
+	sq.ask = STORE_RESET;
 	chain_store(chain, &sq, &sa);
 	assert_int_equal(sa.nrows, 0);
 	store.away = true;

@@ -42,7 +42,8 @@ static const struct settle settles[] = {
 };
 
 static const struct store_row rows[] = {
-	{ .limit = STR("hourly"),
+	{ .key = STR("ana"),
+	    .limit = STR("hourly"),
 	    .unit = PORTERO_BYTES,
 	    .max = -1,
 	    .used = 12,
@@ -51,6 +52,9 @@ static const struct store_row rows[] = {
 	    .open = 2 },
 	{ .limit = STR("daily") },
 };
+
+static const struct store_line lines[] = { { STR("latency"), STR("0.2 ms") },
+	{ STR("warning"), STR("") } };
 
 static const struct login_question login_question = { .login = STR("ana"),
 	.password = STR("s3cret"),
@@ -96,7 +100,8 @@ static const struct judge_question judge_question = {
 };
 static const struct settle_question settle_question = { .nsettles = 2,
 	.settles = settles };
-static const struct store_question store_question = { .reset = true,
+static const struct store_question store_question = { .ask = STORE_TOP,
+	.cursor = 1ull << 40,
 	.scope = PORTERO_DOMAIN,
 	.key = STR("example.org") };
 static const struct login_answer login_answer = { .verdict = PORTERO_DENY,
@@ -142,8 +147,11 @@ static const struct judge_answer judge_answer = { .verdict = PORTERO_DENY,
 static const struct settle_answer settle_answer = { .nsettled = 1 };
 static const struct store_answer store_answer = { .failed = true,
 	.error = STR("gone"),
+	.cursor = 77,
 	.nrows = 2,
-	.rows = rows };
+	.rows = rows,
+	.nlines = 2,
+	.lines = lines };
 
 static size_t
 encode(enum record_type type, uint8_t *to, size_t size)

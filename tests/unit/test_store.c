@@ -630,6 +630,24 @@ test_a_store_that_talks_nonsense_is_away_for_that_call_only(void **state)
 }
 
 static void
+test_what_is_charged_anyway_is_noted_too(void **state)
+{
+	(void)state;
+	start(LOCAL, 1, &remote_plugin);
+	weather = AWAY;
+	for (unsigned tx = 1; tx <= 5; tx++) {
+		assert_int_equal(ask(0, PORTERO_OP_CHARGE, "ana", tx, 1, 3),
+		    PORTERO_OP_DONE);
+		assert_int_equal(settle(0, tx, 1), PORTERO_OP_DONE);
+	}
+	ask(0, PORTERO_OP_PEEK, "ana", 0, 1, 3);
+	assert_false(charge_of_take.fits);
+	weather = FINE;
+	tend(0);
+	assert_int_equal(charged(), 5);
+}
+
+static void
 test_a_reset_is_heard_of(void **state)
 {
 	struct portero_op op;
@@ -798,6 +816,7 @@ main(void)
 		TEST(test_defer_lets_nothing_through_and_allow_everything),
 		TEST(test_what_cannot_be_noted_is_not_let_through),
 		TEST(test_a_store_that_talks_nonsense_is_away_for_that_call_only),
+		TEST(test_what_is_charged_anyway_is_noted_too),
 		TEST(test_a_reset_is_heard_of),
 		TEST(test_an_older_answer_makes_nothing_smaller),
 		TEST(test_storms_balance_to_the_last_message),
