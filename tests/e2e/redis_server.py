@@ -63,18 +63,19 @@ class Connection:
 
 
 class Redis:
-    """A server on a port of its own; options as in redis.conf."""
+    """A server on a port of its own, or a Sentinel; options as in
+    redis.conf, those with several lines as lists."""
 
-    def __init__(self, folder, port=None, sentinel=False, **options):
+    def __init__(self, folder, port=None, is_sentinel=False, **options):
         self.folder = folder
         self.port = port or harness.free_port()
-        self.sentinel = sentinel
+        self.is_sentinel = is_sentinel
         self.password = options.get("requirepass")
         self.process = None
         self.config = folder / f"redis-{self.port}.conf"
+        kept = {} if is_sentinel else {"save": '""', "appendonly": "no"}
         options = {"bind": "127.0.0.1", "port": self.port, "dir": folder,
-                   "save": '""', "appendonly": "no", "daemonize": "no",
-                   "logfile": f"redis-{self.port}.log", **options}
+                   "logfile": f"redis-{self.port}.log", **kept, **options}
         self.config.write_text("".join(
             f"{name.replace('_', '-')} {value}\n"
             for name, values in options.items()
@@ -87,7 +88,7 @@ class Redis:
     def start(self):
         self.process = subprocess.Popen(
             [SERVER, str(self.config)] +
-            (["--sentinel"] if self.sentinel else []),
+            (["--sentinel"] if self.is_sentinel else []),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         harness.wait_until(self.is_up, START_TIMEOUT, "redis-server")
 
@@ -146,3 +147,58 @@ def running_redis(**options):
     finally:
         redis.kill()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class Watched:
+    """A primary and a replica, watched by three Sentinels."""
+
+    NAME = "quotas"
+
+    def __init__(self, folder, stack):
+        def start(**options):
+            server = Redis(folder, **options)
+            stack.callback(server.kill)
+            server.start()
+            return server
+        self.servers = [start(repl_diskless_sync_delay=0)]
+        self.servers.append(start(
+            replicaof=f"127.0.0.1 {self.servers[0].port}"))
+        harness.wait_until(self.is_replicated, START_TIMEOUT, "replica")
+        self.sentinels = [start(is_sentinel=True, sentinel=[
+            f"monitor {self.NAME} 127.0.0.1 {self.servers[0].port} 2",
+            f"down-after-milliseconds {self.NAME} 500",
+            f"failover-timeout {self.NAME} 2000"]) for _ in range(3)]
+        harness.wait_until(self.is_watched, START_TIMEOUT, "Sentinels")
+
+    def is_replicated(self):
+        return self.servers[1].info("replication").get(
+            "master_link_status") == "up"
+
+    def is_watched(self):
+        """All know each other and the replica."""
+        for sentinel in self.sentinels:
+            words = sentinel.ask("SENTINEL", "master", self.NAME)
+            state = dict(zip(words[::2], words[1::2]))
+            if (state[b"num-other-sentinels"], state[b"num-slaves"]) != \
+                    (b"2", b"1"):
+                return False
+        return True
+
+    @property
+    def uris(self):
+        return [sentinel.uri for sentinel in self.sentinels]
+
+    def primary(self):
+        """As two of three Sentinels say."""
+        ports = [int(s.ask("SENTINEL", "get-master-addr-by-name",
+                           self.NAME)[1]) for s in self.sentinels]
+        return next((s for s in self.servers if ports.count(s.port) >= 2),
+                    None)
+
+
+@contextlib.contextmanager
+def watched_redis():
+    folder = harness.temporary_folder()
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        yield Watched(folder, stack)

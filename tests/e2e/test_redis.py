@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quotas in Redis: one limit on many hosts."""
 import contextlib
+import time
 
 import pytest
 
 import client as smtp
-from harness import running
-from ledger import in_parallel, limit, quota, used, wait_used
-from redis_server import SERVER, running_redis
+from harness import running, wait_until
+from ledger import (background, in_parallel, limit, quota, used, wait_used)
+from redis_server import SERVER, running_redis, watched_redis
 
 pytestmark = pytest.mark.skipif(
     not SERVER, reason="redis-server is not installed")
@@ -53,3 +54,60 @@ def test_n_means_n_on_two_hosts(sink, redis):
     # nothing stays for ever
     for key in redis.ask("KEYS", "*"):
         assert redis.ask("TTL", key) > 0, key
+
+
+# ---- fail-over ----
+
+def send_on(portero, codes, stopping):
+    """One message after the other, whatever is said to them."""
+    with portero.login(timeout=60) as client:
+        while not stopping.is_set():
+            codes.append(last(smtp.pipelined(client, LETTER)).code)
+            if codes[-1] != 250:
+                time.sleep(0.01)
+
+
+CONNECTIONS = 4
+
+
+def kill_primary(redis, codes, behind):
+    """How many messages the replica did not hear of, at most."""
+    old = redis.primary()
+    replica = next(s for s in redis.servers if s is not old)
+    if not behind:
+        old.kill()
+        return CONNECTIONS  # what was being said
+    with replica.paused():
+        old.ask("CLIENT", "KILL", "TYPE", "replica")
+        before = codes.count(250)
+        wait_until(lambda: codes.count(250) >= before + 10, 30, "mail")
+        old.kill()
+        return codes.count(250) - before + CONNECTIONS
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_fail_over_is_followed(sink, behind):
+    """What the replica had not heard of may be sent once more, no more."""
+    maximum = 300
+    with watched_redis() as redis, contextlib.ExitStack() as stack:
+        options = {"plugin": "store_redis", "uri": redis.uris,
+                   "sentinel": redis.NAME, "on_store_failure": "defer"}
+        portero = stack.enter_context(running(sink, store=options, policy=quota(
+            limit("burst", "30m", messages=maximum))["policy"]))
+        codes = []
+        for _ in range(CONNECTIONS):
+            stack.enter_context(background(
+                lambda stopping: send_on(portero, codes, stopping)))
+        wait_until(lambda: codes.count(250) >= 60, 30, "mail before")
+        old = redis.primary()
+        unheard = kill_primary(redis, codes, behind)
+        before = codes.count(250)
+        wait_until(lambda: codes.count(250) > before + 20, 30, "mail after")
+        assert redis.primary() is not old
+        wait_until(lambda: codes.count(450) > 20, 30, "the end of the limit")
+        states = [e["state"] for e in portero.events("store") if "state" in e]
+        assert states == ["away", "up"], portero.log_tail()
+    assert 451 in codes
+    over = len(sink.messages) - maximum
+    print(f"over-issue: {over} of {unheard} messages")
+    assert 0 <= over <= unheard
