@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quotas in Redis: one limit on many hosts."""
 import contextlib
+import re
 import time
 
 import pytest
 
 import client as smtp
+from directory import SOURCE
 from harness import running, wait_until
 from ledger import (background, in_parallel, limit, quota, used, wait_used)
 from redis_server import SERVER, running_redis, watched_redis
@@ -25,6 +27,12 @@ def store(redis, **options):
 
 def last(replies):
     return next((r for r in replies if r.code >= 400), replies[-1])
+
+
+@pytest.fixture
+def redis_on_socket():
+    with running_redis(unixsocket="socket", unixsocketperm=777) as server:
+        yield server.folder / "socket"
 
 
 @pytest.fixture
@@ -54,6 +62,52 @@ def test_n_means_n_on_two_hosts(sink, redis):
     # nothing stays for ever
     for key in redis.ask("KEYS", "*"):
         assert redis.ask("TTL", key) > 0, key
+
+
+# ---- as the manual says ----
+
+def manual_rights():
+    """The line of redis.conf in portero.conf(5)."""
+    page = (SOURCE / "doc/portero.conf.5.in").read_text()
+    line = re.search(r"^user portero on (.*?)^\.Ed", page, re.M | re.S)[1]
+    return line.replace("\\e\n", " ").replace(">PASSWORD", ">s3cret")
+
+
+def password_file(folder):
+    path = folder / "password"
+    path.write_text("s3cret\n")
+    path.chmod(0o600)
+    return str(path)
+
+
+def test_the_rights_of_the_manual_are_enough(sink):
+    with running_redis(user=[f"portero on {manual_rights()}",
+                             "default on >other ~* &* +@all"],
+                       requirepass="other") as redis:
+        portero_store = store(redis, user="portero", database=3,
+                              password_file=password_file(redis.folder))
+        with running(sink, store=portero_store, policy=quota(
+                limit("burst", "30m", messages=2))["policy"]) as portero:
+            with portero.login() as client:
+                codes = [last(smtp.lockstep(client, LETTER)).code
+                         for _ in range(3)]
+            assert codes == [250, 250, 450]
+            wait_used(portero, 2, "burst")
+            assert portero.ctl("limits", "reset", "ana").returncode == 0
+            assert used(portero, "burst") == 0
+            warnings = [e for e in portero.events() if e["level"] == "warning"]
+            assert "keeps nothing on disk" in str(warnings)
+        refused = redis.ask("ACL", "LOG")
+        assert not refused, refused
+
+
+def test_a_socket_of_the_same_machine(sink, redis_on_socket):
+    with running(sink, store={"plugin": "store_redis",
+                              "uri": [f"unix:{redis_on_socket}"]},
+                 policy=quota(limit("burst", "30m", messages=1))["policy"]) \
+            as portero, portero.login() as client:
+        codes = [last(smtp.lockstep(client, LETTER)).code for _ in range(2)]
+        assert codes == [250, 450]
 
 
 # ---- fail-over ----

@@ -118,7 +118,8 @@ redis_rig_new(const char *const *arguments)
 void
 redis_rig_free(struct redis_rig **r)
 {
-	static const char *const files[] = { "socket", "clock", "log" };
+	static const char *const files[] = { "socket", "clock", "log",
+		"nodes.conf" };
 	char path[64];
 
 	kill((*r)->pid, SIGKILL);

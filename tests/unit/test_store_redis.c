@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include <unistd.h>
+
 #include "fake_host.h"
 #include "redis_rig.h"
 #include "store_suite.h"
@@ -93,6 +95,46 @@ test_the_store_and_the_model_agree_in_random_traffic(void **state)
 	(void)state;
 	store_suite_random(&suite);
 	portero_plugin.close(ctx);
+}
+
+/* Makes one server a whole Cluster. */
+static void
+become_cluster(struct redis_rig *r)
+{
+	bool is_up = false;
+
+	freeReplyObject(redis_rig_ask(r, "CLUSTER ADDSLOTSRANGE 0 16383"));
+	for (int i = 0; i < 500 && !is_up; i++) {
+		redisReply *info = redis_rig_ask(r, "CLUSTER INFO");
+
+		is_up = strstr(info->str, "cluster_state:ok") != NULL;
+		freeReplyObject(info);
+		*r->now_us += 1000000; /* a new one waits some seconds */
+		usleep(10000);
+	}
+	assert_true(is_up);
+}
+
+static void
+test_all_keys_of_a_call_are_in_one_slot(void **state)
+{
+	const char *const arguments[] = { "--cluster-enabled", "yes", NULL };
+	struct redis_rig *alone = rig;
+	struct store_suite suite = { .apply = portero_plugin.store->apply,
+		.set_now = set_server_now,
+		.forgets = true,
+		.sequences = 30,
+		.seed = 20261125 };
+
+	(void)state;
+	rig = redis_rig_new(arguments);
+	become_cluster(rig);
+	suite.ctx = open_store(rig->uri);
+	store_suite_examples(&suite);
+	store_suite_random(&suite);
+	portero_plugin.close(suite.ctx);
+	redis_rig_free(&rig);
+	rig = alone;
 }
 
 /* ---- asking ------------------------------------------------------------ */
@@ -502,6 +544,7 @@ main(void)
 		cmocka_unit_test(test_the_store_passes_the_examples),
 		cmocka_unit_test(
 		    test_the_store_and_the_model_agree_in_random_traffic),
+		cmocka_unit_test(test_all_keys_of_a_call_are_in_one_slot),
 		cmocka_unit_test(test_every_key_ends_some_day),
 		cmocka_unit_test(test_a_name_cannot_leave_its_key),
 		cmocka_unit_test(
