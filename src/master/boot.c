@@ -147,7 +147,9 @@ leave(struct master *m)
 static void
 print_messages(const struct trial *t)
 {
-	fwrite(buf_data(&t->messages), 1, buf_len(&t->messages), stderr);
+	if (buf_len(&t->messages) > 0)
+		fwrite(buf_data(&t->messages), 1, buf_len(&t->messages),
+		    stderr);
 }
 
 /* NULL: said why. */
