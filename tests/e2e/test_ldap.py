@@ -1,6 +1,9 @@
 # Copyright 2026 The Portero Authors
 # SPDX-License-Identifier: Apache-2.0
 """People in a directory: the real slapd, on good days."""
+import os
+import re
+import statistics
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from logins import (CROWD, GROUPS, LATE, NEEDS_SLAPD, PEOPLE, attempt, code,
                     last_cause, slapd, with_ldap)  # noqa: F401
 
 pytestmark = NEEDS_SLAPD
+LONG = bool(os.environ.get("PORTERO_LONG"))
 
 
 # ---- who is it ----
@@ -193,6 +197,32 @@ def test_passwords_are_kept_in_many_ways(with_ldap, name):
     assert code(portero, name) == 235
     assert code(portero, name, "S3cret") == 535
     assert last_cause(portero) == "bad_password"
+
+
+def test_nobody_learns_who_is_unknown(with_ldap):
+    """With PORTERO_LONG=1 not by the time, either."""
+    tries = 1000 if LONG else 10
+    portero = with_ldap()
+
+    def refusal(login):
+        with portero.secure() as client:
+            reply, seconds = client.timed(client.auth_plain, login, "wrong")
+        text = re.sub(r" \[\w+\]", "", str(reply))
+        return text, seconds
+
+    logins = [name.format(i % CROWD) for i in range(tries)
+              for name in ("p{:04}", "x{:04}")]
+    with ThreadPoolExecutor(10) as pool:
+        got = list(pool.map(refusal, logins))
+    assert len({text for text, _ in got}) == 1
+    known, unknown = (statistics.median(s for _, s in got[at::2])
+                      for at in (0, 1))
+    print(f"medians: {known * 1000:.2f} ms for a person, "
+          f"{unknown * 1000:.2f} ms for nobody")
+    if LONG:
+        assert abs(known - unknown) < 0.005
+    causes = [e["cause"] for e in portero.events("auth")]
+    assert set(causes) == {"bad_password", "no_user"}
 
 
 # ---- who may not ----
