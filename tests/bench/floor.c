@@ -37,23 +37,24 @@ struct end {
 	struct pair *pair;
 	int fd;
 	uint32_t events;
-	bool closed; /* nothing more comes from there */
+	bool closed;     /* nothing more comes from there */
+	SSL *ssl;        /* owned; NULL: in the clear */
+	bool want_write; /* OpenSSL waits for room, whatever we wanted */
 };
 
 struct pair {
 	struct end client, upstream;
-	SSL *ssl;
 	struct block up, down;
-	bool established; /* the handshake is done */
-	bool want_write;  /* OpenSSL waits for room, whatever we wanted */
+	bool established; /* the client's handshake is done */
 	bool dead;
 	struct pair *next_dead;
 };
 
-static int listen_port, sink_port;
+static int listen_port, sink_ports[2];
+static bool wants_upstream_tls;
 static const char *certificate, *key;
 static int epoll;
-static SSL_CTX *tls;
+static SSL_CTX *tls, *upstream_tls; /* NULL: in the clear */
 static struct pair *dead;
 
 static void
@@ -70,8 +71,9 @@ static void
 pair_free(struct pair *p)
 {
 	if (p->established)
-		SSL_shutdown(p->ssl);
-	SSL_free(p->ssl);
+		SSL_shutdown(p->client.ssl);
+	SSL_free(p->client.ssl);
+	SSL_free(p->upstream.ssl);
 	close(p->client.fd);
 	close(p->upstream.fd);
 	free(p->up.mem);
@@ -79,17 +81,34 @@ pair_free(struct pair *p)
 	free(p);
 }
 
+static SSL *
+ssl_new(SSL_CTX *ctx, int fd)
+{
+	SSL *ssl = SSL_new(ctx);
+
+	if (ssl == NULL || SSL_set_fd(ssl, fd) != 1)
+		bench_die("new connection");
+	return ssl;
+}
+
+/* With two sinks they take turns. */
 static void
 pair_new(int fd)
 {
+	static unsigned turn;
 	struct pair *p = calloc(1, sizeof *p);
+	int port = sink_ports[1] != 0 ? sink_ports[turn++ % 2] : sink_ports[0];
 
-	if (p == NULL || (p->ssl = SSL_new(tls)) == NULL)
+	if (p == NULL)
 		bench_die("new connection");
-	SSL_set_fd(p->ssl, fd);
-	SSL_set_accept_state(p->ssl);
-	p->client = (struct end){ p, fd, EPOLLIN, false };
-	p->upstream = (struct end){ p, bench_connect(sink_port), 0, false };
+	p->client = (struct end){ p, fd, EPOLLIN, false, ssl_new(tls, fd),
+		false };
+	SSL_set_accept_state(p->client.ssl);
+	p->upstream = (struct end){ .pair = p, .fd = bench_connect(port) };
+	if (upstream_tls != NULL) {
+		p->upstream.ssl = ssl_new(upstream_tls, p->upstream.fd);
+		SSL_set_connect_state(p->upstream.ssl);
+	}
 	bench_watch(epoll, EPOLL_CTL_ADD, fd, EPOLLIN, &p->client);
 	bench_watch(epoll, EPOLL_CTL_ADD, p->upstream.fd, 0, &p->upstream);
 }
@@ -119,29 +138,29 @@ block_gone(struct block *b, size_t n)
 
 /* What an SSL call that returned n <= 0 means: 0 wait, -1 over. */
 static int
-tls_wait(struct pair *p, int n)
+tls_wait(struct end *e, int n)
 {
-	int error = SSL_get_error(p->ssl, n);
+	int error = SSL_get_error(e->ssl, n);
 
 	if (error == SSL_ERROR_WANT_WRITE)
-		p->want_write = true;
+		e->want_write = true;
 	return error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ
 	    ? 0
 	    : -1;
 }
 
-/* Bytes written to the client, perhaps 0; -1: over. */
+/* Bytes written, perhaps 0; -1: over. */
 static ssize_t
-tls_write(struct pair *p, const char *data, size_t len)
+tls_write(struct end *e, const char *data, size_t len)
 {
 	size_t done = 0;
 	int n;
 
 	while (done < len) {
 		ERR_clear_error();
-		n = SSL_write(p->ssl, data + done,
+		n = SSL_write(e->ssl, data + done,
 		    (int)(len - done < RECORD ? len - done : RECORD));
-		if (n <= 0 && tls_wait(p, n) == -1)
+		if (n <= 0 && tls_wait(e, n) == -1)
 			return -1;
 		if (n <= 0)
 			break;
@@ -151,90 +170,79 @@ tls_write(struct pair *p, const char *data, size_t len)
 }
 
 /* Fills the block with whole records, as many as there are; 0: nothing there;
- * -1: the client has gone. */
+ * -1: the peer has gone. */
 static ssize_t
-tls_read(struct pair *p, char *to)
+tls_read(struct end *e, char *to)
 {
 	size_t len = 0;
 	int n;
 
 	while (BLOCK - len >= RECORD) {
 		ERR_clear_error();
-		n = SSL_read(p->ssl, to + len, RECORD);
-		if (n <= 0 && tls_wait(p, n) == 0)
+		n = SSL_read(e->ssl, to + len, RECORD);
+		if (n <= 0 && tls_wait(e, n) == 0)
 			break;
 		if (n <= 0) {
-			p->client.closed = true;
+			e->closed = true;
 			break;
 		}
 		len += (size_t)n;
 	}
-	return len == 0 && p->client.closed ? -1 : (ssize_t)len;
+	return len == 0 && e->closed ? -1 : (ssize_t)len;
 }
 
 static ssize_t
-send_some(int fd, const char *data, size_t len)
+write_some(struct end *e, const char *data, size_t len)
 {
-	ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+	ssize_t n;
 
+	if (e->ssl != NULL)
+		return tls_write(e, data, len);
+	n = send(e->fd, data, len, MSG_NOSIGNAL);
 	/* not connected yet counts as no room */
 	return n == -1 && (errno == EAGAIN || errno == ENOTCONN) ? 0 : n;
 }
 
-/* Client to upstream. */
-static void
-pump_up(struct pair *p, char *room)
+static ssize_t
+read_some(struct end *e, char *to)
 {
+	ssize_t n;
+
+	if (e->ssl != NULL)
+		return e->closed ? -1 : tls_read(e, to);
+	n = recv(e->fd, to, BLOCK, 0);
+	if (n == -1 && errno == EAGAIN)
+		return 0;
+	return n == 0 ? -1 : n;
+}
+
+/* From one end to the other. */
+static void
+pump(struct end *from, struct end *to, struct block *waiting, char *room)
+{
+	struct pair *p = from->pair;
 	ssize_t len, n;
 
-	if (p->up.mem != NULL) {
-		n = send_some(p->upstream.fd, p->up.mem + p->up.start,
-		    p->up.end - p->up.start);
+	if (waiting->mem != NULL) {
+		n = write_some(to, waiting->mem + waiting->start,
+		    waiting->end - waiting->start);
 		if (n == -1)
 			pair_kill(p);
-		if (n == -1 || !block_gone(&p->up, (size_t)n))
+		if (n == -1 || !block_gone(waiting, (size_t)n))
 			return;
 	}
 	do {
-		len = p->client.closed ? -1 : tls_read(p, room);
+		len = read_some(from, room);
 		if (len == -1)
 			pair_kill(p);
 		if (len <= 0)
 			return;
-		n = send_some(p->upstream.fd, room, (size_t)len);
+		n = write_some(to, room, (size_t)len);
 		if (n == -1)
 			pair_kill(p);
 		else if (n < len)
-			keep(&p->up, room + n, (size_t)(len - n));
-	} while (n == len && len > BLOCK - RECORD);
-}
-
-/* Upstream to client. */
-static void
-pump_down(struct pair *p, char *room)
-{
-	ssize_t len, n;
-
-	if (p->down.mem != NULL) {
-		n = tls_write(p, p->down.mem + p->down.start,
-		    p->down.end - p->down.start);
-		if (n == -1)
-			pair_kill(p);
-		if (n == -1 || !block_gone(&p->down, (size_t)n))
-			return;
-	}
-	len = recv(p->upstream.fd, room, BLOCK, 0);
-	if (len == -1 && errno == EAGAIN)
-		return;
-	if (len <= 0) {
-		pair_kill(p);
-		return;
-	}
-	n = tls_write(p, room, (size_t)len);
-	if (n == -1)
-		pair_kill(p);
-	else if (n < len)
-		keep(&p->down, room + n, (size_t)(len - n));
+			keep(waiting, room + n, (size_t)(len - n));
+	} while (n == len && from->ssl != NULL && len > BLOCK - RECORD);
 }
 
 static void
@@ -258,8 +266,10 @@ set_events(struct pair *p)
 		upstream |= EPOLLOUT;
 	if (p->down.mem == NULL && p->established)
 		upstream |= EPOLLIN;
-	if (p->down.mem != NULL || p->want_write)
+	if (p->down.mem != NULL || p->client.want_write)
 		client |= EPOLLOUT;
+	if (p->upstream.want_write)
+		upstream |= EPOLLOUT;
 	want(&p->client, client);
 	want(&p->upstream, upstream);
 }
@@ -270,9 +280,9 @@ shake_hands(struct pair *p)
 	int n;
 
 	ERR_clear_error();
-	n = SSL_do_handshake(p->ssl);
+	n = SSL_do_handshake(p->client.ssl);
 	p->established = n == 1;
-	if (n != 1 && tls_wait(p, n) == -1)
+	if (n != 1 && tls_wait(&p->client, n) == -1)
 		pair_kill(p);
 }
 
@@ -286,17 +296,16 @@ on_event(struct end *e, uint32_t events)
 
 	if (p->dead)
 		return;
-	if (from_client)
-		p->want_write = false;
+	e->want_write = false;
 	if (from_client && !p->established) {
 		shake_hands(p);
 		fresh = p->established;
 	}
 	if (p->established && (from_client || (events & EPOLLOUT) != 0))
-		pump_up(p, room);
+		pump(&p->client, &p->upstream, &p->up, room);
 	if (p->established && !p->dead &&
 	    (!from_client || fresh || p->down.mem != NULL))
-		pump_down(p, room);
+		pump(&p->upstream, &p->client, &p->down, room);
 	if (!from_client && (events & (EPOLLERR | EPOLLHUP)) != 0 &&
 	    (events & EPOLLIN) == 0)
 		pair_kill(p);
@@ -305,13 +314,14 @@ on_event(struct end *e, uint32_t events)
 }
 
 static SSL_CTX *
-tls_new(void)
+tls_new(const SSL_METHOD *method)
 {
-	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	SSL_CTX *ctx = SSL_CTX_new(method);
 
 	if (ctx == NULL ||
 	    SSL_CTX_use_certificate_chain_file(ctx, certificate) != 1 ||
-	    SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1) {
+	    SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1 ||
+	    SSL_CTX_load_verify_file(ctx, certificate) != 1) {
 		ERR_print_errors_fp(stderr);
 		exit(2);
 	}
@@ -357,7 +367,12 @@ on_option(char letter, const char *value)
 		listen_port = (int)bench_number(value, 0, 65535);
 		break;
 	case 's':
-		sink_port = (int)bench_number(value, 1, 65535);
+	case 't':
+		sink_ports[letter == 't'] = (int)bench_number(value, 1, 65535);
+		break;
+	case 'u':
+		/* the sink's certificate is ours; verified as Portero does */
+		wants_upstream_tls = strcmp(value, "tls") == 0;
 		break;
 	case 'c':
 		certificate = value;
@@ -373,6 +388,8 @@ main(int argc, char *argv[])
 	static const struct bench_option options[] = {
 		{ "port", "to listen on (any free one)", 'p' },
 		{ "sink", "port of the sink", 's' },
+		{ "sink2", "port of a second one", 't' },
+		{ "upstream", "tls or plain (plain)", 'u' },
 		{ "certificate", "PEM file", 'c' },
 		{ "key", "PEM file", 'k' },
 		{ 0 },
@@ -380,12 +397,16 @@ main(int argc, char *argv[])
 	int first, second;
 
 	bench_options(argc, argv, options, on_option);
-	if (certificate == NULL || key == NULL || sink_port == 0) {
+	if (certificate == NULL || key == NULL || sink_ports[0] == 0) {
 		fprintf(stderr, "floor: --sink, --certificate and --key\n");
 		return 2;
 	}
 	bench_prepare();
-	tls = tls_new();
+	tls = tls_new(TLS_server_method());
+	if (wants_upstream_tls) {
+		upstream_tls = tls_new(TLS_client_method());
+		SSL_CTX_set_verify(upstream_tls, SSL_VERIFY_PEER, NULL);
+	}
 	first = bench_listen(&listen_port, true);
 	second = bench_listen(&listen_port, true);
 	printf("{\"port\": %d}\n", listen_port);
