@@ -186,6 +186,8 @@ class Connection:
         if not data:
             raise Gone
         self.sink.reading.wait()
+        if self.sink.rate:
+            time.sleep(len(data) / self.sink.rate)
         return data
 
     def hang_up(self, reset=False):
@@ -407,6 +409,7 @@ class Sink:
         self.data_without_rcpt = False  # answer DATA with 354 all the same
         self.body_mark = 0    # bytes of a body before its rule is asked
         self.read_size = 65536
+        self.rate = None      # bytes a second of each connection; as they come
         self.reading = threading.Event()  # cleared: nothing is read
         self.reading.set()
         self.stopping = threading.Event()

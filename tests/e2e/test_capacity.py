@@ -199,6 +199,31 @@ def test_a_slow_upstream_costs_no_memory(start, sink):
     check_memory(portero, before, len(senders) * RELAYING_KIB * KIB)
 
 
+@pytest.mark.skipif(not LONG, reason="with PORTERO_LONG=1")
+def test_an_upstream_of_one_megabyte_a_second_costs_no_memory(start, sink):
+    """20 messages of 25 MB: the memory of all processes stays as it is."""
+    body = megabytes(25)
+    portero = start(data_timeout="60s")
+    portero.login().close()
+
+    def all_memory():
+        return sum(map(harness.private_memory, portero.all_pids()))
+    before = all_memory()
+    senders = [Sender(portero, body) for _ in range(20)]
+    sink.rate = 1_000_000
+    for sender in senders:
+        sender.start()
+    samples = []
+    while any(sender.is_alive() for sender in senders):
+        samples.append(all_memory() - before)
+        time.sleep(0.5)
+    assert len(samples) > 30, "that was too fast"
+    if not memory.is_sanitized():
+        assert max(samples) < len(senders) * RELAYING_KIB * KIB, samples
+    assert [s.reply.code for s in senders] == [250] * len(senders)
+    assert [m.body == body for m in sink.messages] == [True] * len(senders)
+
+
 def newcomer_login(portero):
     started = time.monotonic()
     portero.login("luis", "pa55word").close()

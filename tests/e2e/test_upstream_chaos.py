@@ -217,3 +217,26 @@ def test_ledgers_balance_while_upstreams_fail(start):
         assert accepted > 20 and len(seen) == 4
         # two of which one fails at a time: hardly anybody notices
         assert accepted > 0.8 * len(told)
+
+
+def test_a_client_that_pauses_longer_than_its_upstream_is_served(start):
+    """Postfix says 421 and closes between two commands; what was accepted is
+    said again when the client goes on."""
+    with postfix.running() as server:
+        subprocess.run(["postconf", "-c", str(server.folder / "etc"), "-e",
+                        "smtpd_timeout = 1s"], check=True, timeout=30)
+        server.stop()
+        start_again(server)
+        portero = start(upstream=Section(
+            hosts=[f"127.0.0.1:{server.port}"], tls="none"))
+        with portero.login() as client:
+            client.expect(250, "MAIL FROM:<ana@example.org>")
+            time.sleep(2)
+            client.expect(250, "RCPT TO:<n1@example.net>")
+            assert client.data(body_of(1) + b".\r\n").code == 250
+            client.expect(250, "MAIL FROM:<ana@example.org>")
+            client.expect(250, "RCPT TO:<n2@example.net>")
+            time.sleep(2)
+            assert client.data(body_of(2) + b".\r\n").code == 250
+        deliver_all(server)
+        assert sorted(delivered([server])) == [1, 2]

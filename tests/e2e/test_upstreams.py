@@ -16,6 +16,7 @@ from harness import Section, wait_until
 from ledger import BODY, in_parallel, limit, quota
 from sink import checked_sink
 
+LONG = bool(os.environ.get("PORTERO_LONG"))
 MAIL = "MAIL FROM:<ana@example.org>"
 RCPT = "RCPT TO:<bob@example.net>"
 
@@ -265,6 +266,18 @@ def test_an_unknown_outcome_is_told_with_all_that_is_known(
         assert heard in event["error"]
     assert portero.status()["counters"]["messages_unknown"] == 1
     assert "messages_unknown" in portero.ctl("status").stdout
+
+
+# ---- patience ----
+
+def test_a_slow_answer_to_the_end_of_a_message_is_waited_for(start, sink):
+    """Longer than for anything a client does."""
+    seconds = 150 if LONG else 3
+    portero = start(data_timeout="1s", idle_timeout="1s", login_timeout="1s")
+    sink.on("dot", upstream.delay(seconds))
+    with portero.login(timeout=seconds + 20) as client:
+        reply, taken = client.timed(client.send_message, BODY)
+        assert reply.code == 250 and taken >= seconds
 
 
 # ---- check --online ----
