@@ -136,7 +136,9 @@ class Certificates:
                      "-keyout", f"{name}.key", "-out", f"{name}.crt",
                      "-subj", f"/CN={hosts[0]}",
                      "-addext", f"subjectAltName={names}",
-                     "-addext", "basicConstraints=critical,CA:FALSE")
+                     "-addext", "basicConstraints=critical,CA:FALSE",
+                     "-addext", "crlDistributionPoints="
+                     "URI:http://crl.example.test/ca.crl")
         (self.folder / f"{name}.key").chmod(0o600)
 
     def certificate(self, name):
