@@ -6,6 +6,7 @@
  * are looked at in files.c, by the one role that may.
  */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #include "config/section.h"
 #include "ipc/question.h"
 #include "ipc/role.h"
+#include "smtp/sasl.h"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define TITLE_MAX 40
@@ -442,6 +444,87 @@ classes_meet(const struct config_upstream *a, const struct config_upstream *b)
 	return a->classes[0] == NULL && b->classes[0] == NULL;
 }
 
+/* Without colons and in small letters, in its place; false: it is none. */
+static bool
+take_fingerprint(char *text)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t n = 0;
+
+	for (const char *p = text; *p != '\0'; p++) {
+		int digit = tolower((unsigned char)*p);
+
+		if (strchr(digits, digit) != NULL)
+			text[n++] = (char)digit;
+		else if (*p != ':' || n % 2 != 0)
+			return false;
+	}
+	text[n] = '\0';
+	return n == 64;
+}
+
+/* What the upstream must show, and what we show it. */
+static void
+check_trust(struct config_upstream *u, const struct portero_conf *s,
+    struct config_messages *m)
+{
+	static const struct {
+		const char *name;
+		enum config_upstream_tls from; /* where it has a meaning */
+	} options[] = {
+		{ "certificate", CONFIG_UPSTREAM_OPPORTUNISTIC },
+		{ "key", CONFIG_UPSTREAM_OPPORTUNISTIC },
+		{ "verify", CONFIG_UPSTREAM_STARTTLS },
+		{ "ca_file", CONFIG_UPSTREAM_STARTTLS },
+		{ "tls_name", CONFIG_UPSTREAM_STARTTLS },
+		{ "fingerprints", CONFIG_UPSTREAM_STARTTLS },
+	};
+
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+		if (u->tls < options[i].from &&
+		    section_slot(s, options[i].name)->is_set)
+			config_error(m, at_option(s, options[i].name),
+			    "%s means nothing with tls = %s", options[i].name,
+			    u->tls == CONFIG_UPSTREAM_NONE ? "none"
+			                                   : "opportunistic");
+	for (size_t i = 0; u->fingerprints[i] != NULL; i++)
+		if (!take_fingerprint(u->fingerprints[i]))
+			config_error(m, at_option(s, "fingerprints"),
+			    "\"%.100s\" is not a SHA-256 fingerprint: 64 "
+			    "hexadecimal digits, with or without colons",
+			    config_list_item(s, "fingerprints", i));
+	if (u->fingerprints[0] != NULL && !u->verify)
+		config_error(m, at_option(s, "verify"),
+		    "verify = no and fingerprints contradict each other");
+	else if (u->tls >= CONFIG_UPSTREAM_STARTTLS && !u->verify)
+		config_warning(m, at_option(s, "verify"),
+		    "the upstream's certificate is not verified: anybody on "
+		    "the way can read and change the mail");
+	if ((u->certificate == NULL) != (u->key == NULL))
+		config_error(m,
+		    at_option(s, u->key == NULL ? "certificate" : "key"),
+		    "certificate and key belong together");
+}
+
+static void
+check_account(const struct config_upstream *u, const struct portero_conf *s,
+    struct config_messages *m)
+{
+	if ((u->user == NULL) != (u->password_file == NULL))
+		config_error(m,
+		    at_option(s, u->user == NULL ? "password_file" : "user"),
+		    "user and password_file belong together");
+	else if (u->user != NULL &&
+		 (u->tls < CONFIG_UPSTREAM_STARTTLS || !u->verify))
+		config_error(m, at_option(s, "user"),
+		    "the password would go to whoever answers: user needs "
+		    "tls = starttls or implicit, and verify");
+	if (u->user != NULL &&
+	    (*u->user == '\0' || strlen(u->user) > SMTP_LOGIN_MAX))
+		config_error(m, at_option(s, "user"),
+		    "user must have 1 to %d bytes", SMTP_LOGIN_MAX);
+}
+
 static void
 check_priority(const struct config *c, size_t i, const struct portero_conf *s,
     struct config_messages *m)
@@ -489,10 +572,8 @@ check_upstream(struct config *c, size_t i, struct config_messages *m)
 		    !is_local(u->hosts[k].name))
 			config_warning(m, at_option(s, "tls"),
 			    "mail goes to %s in the clear", u->hosts[k].name);
-	if (u->tls != CONFIG_UPSTREAM_NONE && !u->verify)
-		config_warning(m, at_option(s, "verify"),
-		    "the upstream's certificate is not verified: anybody on "
-		    "the way can read and change the mail");
+	check_trust(u, s, m);
+	check_account(u, s, m);
 	if (c->drain_timeout_ms < u->dot_timeout_ms)
 		config_warning(m, at_option(c->root, "drain_timeout"),
 		    "drain_timeout is shorter than upstream.dot_timeout: a "

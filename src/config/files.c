@@ -118,6 +118,27 @@ check_dates(const char *path, X509 *x, struct config_position at,
 		    path);
 }
 
+/* The certificate, after a look at its dates and at whether the key is its
+ * own; NULL: it cannot be read. */
+static X509 *
+check_fit(const char *certificate, struct config_position at, const char *key,
+    struct config_position key_at, struct config_messages *m)
+{
+	X509 *x = read_certificate(certificate, at, m);
+	EVP_PKEY *pkey = read_key(key, key_at, m);
+
+	if (x != NULL)
+		check_dates(certificate, x, at, m);
+	if (x != NULL && pkey != NULL && X509_check_private_key(x, pkey) != 1)
+		config_error(m, key_at,
+		    "the key in %s does not belong to the "
+		    "certificate in %s",
+		    key, certificate);
+	ERR_clear_error();
+	EVP_PKEY_free(pkey);
+	return x;
+}
+
 static void
 check_pair(const struct config *c, const struct config_tls *tls, size_t i,
     struct config_messages *m)
@@ -125,17 +146,9 @@ check_pair(const struct config *c, const struct config_tls *tls, size_t i,
 	const struct portero_conf *s =
 	    config_section(c->root, "tls", (size_t)(tls - c->tls));
 	struct config_position at = section_slot(s, "certificate")->at;
-	struct config_position key_at = section_slot(s, "key")->at;
-	X509 *x = read_certificate(tls->certificate[i], at, m);
-	EVP_PKEY *key = read_key(tls->key[i], key_at, m);
+	X509 *x = check_fit(tls->certificate[i], at, tls->key[i],
+	    section_slot(s, "key")->at, m);
 
-	if (x != NULL)
-		check_dates(tls->certificate[i], x, at, m);
-	if (x != NULL && key != NULL && X509_check_private_key(x, key) != 1)
-		config_error(m, key_at,
-		    "the key in %s does not belong to the "
-		    "certificate in %s",
-		    tls->key[i], tls->certificate[i]);
 	/* only the first section serves clients that name no server */
 	if (x != NULL && tls == c->tls && c->hostname != NULL &&
 	    X509_check_host(x, c->hostname, 0, 0, NULL) != 1)
@@ -145,20 +158,26 @@ check_pair(const struct config *c, const struct config_tls *tls, size_t i,
 		    tls->certificate[i], c->hostname);
 	ERR_clear_error();
 	X509_free(x);
-	EVP_PKEY_free(key);
 }
 
+/* What an upstream must show us, and what we show it. */
 static void
-check_authorities(const struct config *c, struct config_messages *m)
+check_access(const struct config_upstream *u, const struct portero_conf *s,
+    struct config_messages *m)
 {
-	const struct portero_conf *s;
+	struct error err;
 
-	for (size_t i = 0; i < c->nupstreams; i++) {
-		s = config_section(c->root, "upstream", i);
-		if (c->upstreams[i].ca_file != NULL)
-			X509_free(read_certificate(c->upstreams[i].ca_file,
-			    section_slot(s, "ca_file")->at, m));
-	}
+	if (u->ca_file != NULL)
+		X509_free(read_certificate(
+		    u->ca_file, section_slot(s, "ca_file")->at, m));
+	if (u->certificate != NULL && u->key != NULL)
+		X509_free(check_fit(u->certificate,
+		    section_slot(s, "certificate")->at, u->key,
+		    section_slot(s, "key")->at, m));
+	if (u->password_file != NULL &&
+	    secret_check_file(u->password_file, &err) == -1)
+		config_error(
+		    m, section_slot(s, "password_file")->at, "%s", err.text);
 }
 
 /* ---- files of modules -------------------------------------------------- */
@@ -310,7 +329,9 @@ config_check_files(const struct config *c, struct config_messages *m)
 				   c->tls[i].key[k] != NULL;
 		     k++)
 			check_pair(c, &c->tls[i], k, m);
-	check_authorities(c, m);
+	for (size_t i = 0; i < c->nupstreams; i++)
+		check_access(&c->upstreams[i],
+		    config_section(c->root, "upstream", i), m);
 	for (size_t i = 0; i < c->nmodules; i++)
 		check_module(&c->modules[i], m);
 	check_plugin_dir(c, m);

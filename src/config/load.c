@@ -81,6 +81,11 @@ take_upstream(struct config_upstream *u, const struct portero_conf *s)
 	u->verify = config_get_int(s, "verify") != 0;
 	u->ca_file = take_string(s, "ca_file");
 	u->tls_name = take_string(s, "tls_name");
+	u->fingerprints = take_list(s, "fingerprints");
+	u->certificate = take_string(s, "certificate");
+	u->key = take_string(s, "key");
+	u->user = take_string(s, "user");
+	u->password_file = take_string(s, "password_file");
 	u->connect_timeout_ms = config_get_int(s, "connect_timeout");
 	u->reply_timeout_ms = config_get_int(s, "reply_timeout");
 	u->dot_timeout_ms = config_get_int(s, "dot_timeout");
@@ -283,6 +288,11 @@ free_upstreams(struct config *c)
 		free_list(&u->classes);
 		free(u->ca_file);
 		free(u->tls_name);
+		free_list(&u->fingerprints);
+		free(u->certificate);
+		free(u->key);
+		free(u->user);
+		free(u->password_file);
 	}
 	free(c->upstreams);
 }

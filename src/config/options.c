@@ -27,8 +27,8 @@ static const char *const log_levels[] = { "error", "warning", "info", "debug",
 static const char *const profiles[] = { "intermediate", "modern", NULL };
 static const char *const listen_tls[] = { "implicit", "starttls", NULL };
 static const char *const listen_proxy[] = { "none", "required", NULL };
-static const char *const upstream_tls[] = { "none", "starttls", "implicit",
-	NULL };
+static const char *const upstream_tls[] = { "none", "opportunistic",
+	"starttls", "implicit", NULL };
 static const char *const modes[] = { "enforce", "monitor", NULL };
 static const char *const failures[] = { "local", "defer", "allow", NULL };
 static const char *const newlines[] = { "normalize", "reject", NULL };
@@ -165,8 +165,10 @@ static const struct portero_option options_upstream[] = {
 	  .help = "The classes of people whose mail goes here, and nowhere "
 	    "else. Sections without classes serve all others." },
 	{ "tls", PORTERO_OPT_ENUM, "starttls",
-	  .help = "How the way to the upstream is protected. There is no "
-	    "falling back from starttls to none.",
+	  .help = "How the way to the upstream is protected. starttls and "
+	    "implicit never fall back to none. opportunistic takes STARTTLS "
+	    "where it is offered and verifies nothing: it keeps out who only "
+	    "listens.",
 	  .choices = upstream_tls },
 	{ "verify", PORTERO_OPT_BOOL, "yes",
 	  .help = "Whether the upstream's certificate must be valid for its "
@@ -177,6 +179,22 @@ static const struct portero_option options_upstream[] = {
 	{ "tls_name", PORTERO_OPT_STRING, NULL,
 	  .help = "The name to expect in the upstream's certificate, if it is "
 	    "not the one in hosts." },
+	{ "fingerprints", PORTERO_OPT_LIST, NULL,
+	  .help = "SHA-256 fingerprints, in hexadecimal, of the upstream's "
+	    "certificate or of its public key. If given, one of them must "
+	    "fit, and names, dates and authorities no longer count." },
+	{ "certificate", PORTERO_OPT_FILE, NULL,
+	  .help = "Our own certificate and its chain, in PEM, for an upstream "
+	    "that asks for one." },
+	{ "key", PORTERO_OPT_FILE, NULL,
+	  .help = "The private key of that certificate. Others must not be "
+	    "able to read it." },
+	{ "user", PORTERO_OPT_STRING, NULL,
+	  .help = "The account to log in with (AUTH PLAIN or LOGIN), over TLS "
+	    "that is verified." },
+	{ "password_file", PORTERO_OPT_SECRET, NULL,
+	  .help = "A file with the password of that account. Others must not "
+	    "be able to read it." },
 	{ "connect_timeout", VALUE_MILLISECONDS, "5s",
 	  .help = "Connection, greeting, TLS and EHLO of one address.",
 	  .min = 100, .max = HOUR },

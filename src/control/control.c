@@ -341,8 +341,9 @@ prepare(struct control *c, gid_t *group, struct error *err)
 	c->shared = shared_map(ROLE_FD_SHARED, err);
 	if (c->shared == NULL || board_map(&c->board, ROLE_FD_BOARD, err) == -1)
 		return -1;
-	c->tls = relay_tls_new(config, err);
-	if (c->tls == NULL)
+	/* a probe does not log in */
+	c->access = relay_access_new(config, false, err);
+	if (c->access == NULL)
 		return -1;
 	return start_become(config->user_policy, NULL, &c->sandbox, err);
 }
@@ -360,7 +361,7 @@ start(struct control *c, gid_t group)
 		.board = &c->board,
 		.row = c->args->row,
 		.generation = c->args->generation,
-		.tls = c->tls,
+		.access = c->access,
 		.on_ready = on_upstream_ready,
 		.arg = c };
 
@@ -396,7 +397,7 @@ finish(struct control *c)
 	upstream_watch_free(&c->watch);
 	event_base_free(c->base);
 	record_scratch_free(&c->scratch);
-	relay_tls_free(&c->tls, c->config);
+	relay_access_free(&c->access, c->config);
 	board_unmap(&c->board);
 	config_free(&c->config);
 }

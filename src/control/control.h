@@ -24,7 +24,7 @@
 
 struct event;
 struct event_base;
-struct ssl_ctx_st;
+struct relay_access;
 
 struct control {
 	const struct role_args *args; /* borrowed */
@@ -32,7 +32,7 @@ struct control {
 	struct config *config;
 	struct shared *shared;
 	struct board board;
-	struct ssl_ctx_st **tls; /* for probes; one for each upstream */
+	struct relay_access **access; /* for probes; one for each upstream */
 	struct upstream_watch *watch;
 	struct online *online; /* a check that is running, or NULL */
 	struct server *server;

@@ -495,7 +495,7 @@ upstream_watch_new(const struct upstream_setup *setup)
 		.shared = setup->shared,
 		.row = setup->row,
 		.board = setup->board,
-		.tls = setup->tls };
+		.access = setup->access };
 	w->hosts = xcalloc(c->nhosts, sizeof *w->hosts);
 	w->ready_timer = evtimer_new(setup->base, on_ready_timer, w);
 	w->tick = event_new(setup->base, -1, EV_PERSIST, on_tick, w);

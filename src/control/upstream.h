@@ -22,7 +22,7 @@
 #define UPSTREAM_GOOD_S 300    /* up for so long, it is like new */
 
 struct event_base;
-struct ssl_ctx_st;
+struct relay_access;
 struct upstream_watch;
 
 struct upstream_setup { /* all borrowed */
@@ -32,7 +32,7 @@ struct upstream_setup { /* all borrowed */
 	struct board *board;
 	unsigned row;
 	uint32_t generation;
-	struct ssl_ctx_st *const *tls; /* one for each upstream, or NULL */
+	struct relay_access *const *access; /* one for each upstream */
 	/* Once: every host was looked up and probed, or that takes too long. */
 	void (*on_ready)(void *arg);
 	void *arg;

@@ -76,7 +76,7 @@ relay_conn_close(struct relay_conn **conn)
 	if (c->fd != -1) {
 		event_del(&c->readable);
 		event_del(&c->writable);
-		SSL_free(c->ssl);
+		relay_tls_free(c);
 		close(c->fd);
 		count(c, (uint64_t)-1);
 	}
@@ -485,7 +485,7 @@ handshake(struct relay_conn *c)
 	int ret, error;
 
 	if (c->ssl == NULL)
-		c->ssl = relay_tls_session(c->host, c->fd);
+		c->ssl = relay_tls_session(c);
 	if (c->ssl == NULL) {
 		relay_conn_down(c, CONN_TLS, "TLS: no session");
 		return;
@@ -498,7 +498,7 @@ handshake(struct relay_conn *c)
 		if (error == SSL_ERROR_WANT_WRITE)
 			c->read_wants_write = true;
 		else if (error != SSL_ERROR_WANT_READ) {
-			relay_tls_error(c->ssl, error, why, sizeof(why));
+			relay_tls_error(c, error, why, sizeof(why));
 			relay_conn_down(c, CONN_TLS, "%s", why);
 			return;
 		}

@@ -3,9 +3,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * A connection's first words: greeting, EHLO (HELO where it is not known),
- * STARTTLS when the configuration wants it, EHLO again. Nothing that was
- * said before TLS counts after it, and without TLS that was asked for there is
- * no connection.
+ * STARTTLS when the configuration wants it, EHLO again, AUTH when there is an
+ * account. Nothing that was said before TLS counts after it, and without TLS
+ * that was asked for there is no connection.
  */
 #include "relay/relay_private.h"
 
@@ -32,41 +32,51 @@ say(struct relay_conn *c, enum conn_phase phase, const char *verb)
 void
 relay_hello_secured(struct relay_conn *c)
 {
-	if (c->host->config->tls == CONFIG_UPSTREAM_STARTTLS)
-		say(c, CONN_EHLO, "EHLO");
-	else
+	if (c->host->config->tls == CONFIG_UPSTREAM_IMPLICIT)
 		c->phase = CONN_GREETING;
+	else
+		say(c, CONN_EHLO, "EHLO");
+}
+
+static void
+ready(struct relay_conn *c)
+{
+	c->phase = CONN_READY;
+	relay_conn_expect(c, 0);
+	c->user->on_ready(c->arg);
 }
 
 static void
 offered(struct relay_conn *c, const struct smtp_reply *reply)
 {
-	bool wants_tls =
-	    c->host->config->tls == CONFIG_UPSTREAM_STARTTLS && c->ssl == NULL;
+	enum config_upstream_tls tls = c->host->config->tls;
+	bool has_starttls;
 
 	memset(&c->offer, 0, sizeof(c->offer));
 	if (c->phase == CONN_EHLO)
 		smtp_offer_parse(&c->offer, reply);
-	if (!wants_tls) {
-		c->phase = CONN_READY;
-		relay_conn_expect(c, 0);
-		c->user->on_ready(c->arg);
-	} else if ((c->offer.extensions & SMTP_EXT_STARTTLS) == 0) {
+	has_starttls = (c->offer.extensions & SMTP_EXT_STARTTLS) != 0;
+	if (c->ssl == NULL && tls == CONFIG_UPSTREAM_STARTTLS && !has_starttls)
 		relay_conn_down(c, CONN_TLS, "STARTTLS is not offered");
-	} else {
+	else if (c->ssl == NULL && tls != CONFIG_UPSTREAM_NONE && has_starttls)
 		say(c, CONN_STARTTLS, "STARTTLS");
-	}
+	else if (c->host->access->password != NULL)
+		relay_account_say(c);
+	else
+		ready(c);
 }
 
-static void
-refused(struct relay_conn *c, const char *what, const struct smtp_reply *reply)
+void
+relay_hello_refused(
+    struct relay_conn *c, const char *what, const struct smtp_reply *reply)
 {
 	char text[200];
 	enum conn_fault fault = CONN_LOST;
 
 	if (c->phase == CONN_STARTTLS)
 		fault = CONN_TLS;
-	else if (reply->code < 400)
+	else if (reply->code < 400 ||
+		 (c->phase == CONN_AUTH && reply->code >= 500))
 		fault = CONN_BROKEN;
 	smtp_reply_summary(text, sizeof(text), reply);
 	relay_conn_down(c, fault, "%s: %s", what, text);
@@ -85,7 +95,7 @@ relay_hello_reply(struct relay_conn *c, const struct smtp_reply *reply)
 		if (reply->code == 220)
 			say(c, CONN_EHLO, "EHLO");
 		else
-			refused(c, "greeting", reply);
+			relay_hello_refused(c, "greeting", reply);
 		break;
 	case CONN_EHLO:
 		if (reply->code == 250)
@@ -93,19 +103,23 @@ relay_hello_reply(struct relay_conn *c, const struct smtp_reply *reply)
 		else if (reply->code >= 500)
 			say(c, CONN_HELO, "HELO");
 		else
-			refused(c, "EHLO", reply);
+			relay_hello_refused(c, "EHLO", reply);
 		break;
 	case CONN_HELO:
 		if (reply->code == 250)
 			offered(c, reply);
 		else
-			refused(c, "HELO", reply);
+			relay_hello_refused(c, "HELO", reply);
 		break;
 	case CONN_STARTTLS:
 		if (reply->code == 220)
 			c->phase = CONN_HANDSHAKE;
 		else
-			refused(c, "STARTTLS", reply);
+			relay_hello_refused(c, "STARTTLS", reply);
+		break;
+	case CONN_AUTH:
+		if (relay_account_reply(c, reply))
+			ready(c);
 		break;
 	default:
 		break; /* conn.c gives us none */

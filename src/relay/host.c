@@ -273,7 +273,7 @@ relay_host_init(
 	h->setup = setup;
 	h->config = u;
 	h->name = &u->hosts[index - u->first];
-	h->tls = setup->tls[u - setup->config->upstreams];
+	h->access = setup->access[u - setup->config->upstreams];
 	h->index = index;
 	h->version = UINT32_MAX; /* odd: no version */
 	TAILQ_INIT(&h->idle);

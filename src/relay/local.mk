@@ -1,4 +1,5 @@
 libportero_a_SOURCES += \
+	src/relay/access.c \
 	src/relay/conn.c \
 	src/relay/dial.c \
 	src/relay/hello.c \

@@ -29,11 +29,11 @@
 #include "smtp/reply.h"
 
 struct event_base;
-struct ssl_ctx_st;
 struct x509_st;
 
 struct relay_pool; /* one in each session worker */
 struct relay;      /* one transaction */
+struct relay_access;
 
 enum relay_step { RELAY_MAIL, RELAY_RCPT, RELAY_DATA, RELAY_DOT };
 
@@ -68,16 +68,18 @@ struct relay_setup {
 	unsigned row;
 	struct board *board;
 	unsigned slot;              /* the worker's on the board; not for probes */
-	struct ssl_ctx_st *const *tls; /* one for each upstream; NULL when tls = none */
+	struct relay_access *const *access; /* one for each upstream */
 	/* called when output waits: the owner calls relay_pool_flush() at the end of the loop turn */
 	void (*want_flush)(void *arg);
 	void *want_flush_arg;
 };
 
-/* The client contexts, one for each upstream (NULL where tls = none): CA, no tickets.
- * Made before rights are dropped. NULL: reason in err. */
-struct ssl_ctx_st **relay_tls_new(const struct config *c, struct error *err);
-void relay_tls_free(struct ssl_ctx_st ***tls, const struct config *c);
+/* What it takes to be let in, one for each upstream: certificates, keys and,
+ * with_account, the password of user. Made before rights are dropped; outlives
+ * all connections. NULL: reason in err. */
+struct relay_access **relay_access_new(
+    const struct config *c, bool with_account, struct error *err);
+void relay_access_free(struct relay_access ***access, const struct config *c);
 
 struct relay_pool *relay_pool_new(const struct relay_setup *setup);
 /* Closes idle connections (QUIT) and frees; no transaction may be open. */

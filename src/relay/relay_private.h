@@ -5,7 +5,8 @@
  * What the files of the relay share.
  *
  *   conn.c         one connection: socket, TLS, queue, timer
- *   hello.c        its first words: greeting, STARTTLS, EHLO
+ *   hello.c        its first words: greeting, STARTTLS, EHLO, AUTH
+ *   access.c       our account there, and all that TLS needs
  *   pool.c         all hosts, and what waits to be written
  *   host.c         one host: its connections at rest, and how it fares
  *   route.c        which host a transaction goes to
@@ -51,10 +52,11 @@ enum conn_fault {
 enum conn_phase {
 	CONN_CONNECTING,
 	CONN_HANDSHAKE, /* TLS */
-	CONN_GREETING,  /* from here to CONN_STARTTLS the reply is awaited */
+	CONN_GREETING,  /* from here to CONN_AUTH the reply is awaited */
 	CONN_EHLO,
 	CONN_HELO,
 	CONN_STARTTLS,
+	CONN_AUTH,
 	CONN_READY, /* its user has the word */
 	CONN_IDLE   /* nothing may come */
 };
@@ -93,6 +95,7 @@ struct relay_conn {
 	struct smtp_offer offer;
 	unsigned messages, errors;
 	unsigned unheard; /* answers that come before that to RSET */
+	unsigned auth_left; /* words of AUTH LOGIN that are still to be said */
 	unsigned depth; /* event callbacks that are on the stack */
 	bool retire;    /* not to be used again */
 	bool blocked;   /* waits for the socket to take more */
@@ -136,6 +139,9 @@ void relay_conn_hang_up(struct relay_conn *c);
 
 /* TLS stands: awaits the greeting, or says EHLO again after STARTTLS. */
 void relay_hello_secured(struct relay_conn *c);
+/* Not let in: tells the user. */
+void relay_hello_refused(
+    struct relay_conn *c, const char *what, const struct smtp_reply *reply);
 /* A reply before CONN_READY. Leaves phase at CONN_HANDSHAKE when TLS is to
  * begin. */
 void relay_hello_reply(struct relay_conn *c, const struct smtp_reply *reply);
@@ -145,7 +151,7 @@ struct relay_host {
 	struct relay_pool *pool;         /* borrowed; NULL: a probe's */
 	const struct config_upstream *config; /* borrowed; its section */
 	const struct config_host *name;       /* borrowed */
-	struct ssl_ctx_st *tls;               /* borrowed */
+	struct relay_access *access;          /* borrowed */
 	unsigned index;                  /* among the hosts of all sections */
 	struct relay_conns idle;         /* the last used first */
 	struct relay_conns resetting;    /* await the answer to RSET */
@@ -292,9 +298,39 @@ enum relay_mapped relay_map(enum relay_step step, int code, bool orphan);
 bool relay_map_accepts(enum relay_step step, int code);
 const char *relay_step_name(enum relay_step step);
 
-/* A TLS session for a connection to h, verified as its section says. */
-SSL *relay_tls_session(const struct relay_host *h, int fd);
+/* ---- getting in ---- */
+
+#define RELAY_TLS_MEMORY 16 /* addresses whose last session is kept */
+#define FINGERPRINT_SIZE 65
+
+/* The last TLS session with an address. */
+struct tls_memory {
+	char peer[64];
+	SSL_SESSION *session; /* owned; NULL: none */
+	uint64_t used;        /* when it was looked for, by relay_access.clock */
+};
+
+struct relay_access {
+	const struct config_upstream *config; /* borrowed */
+	SSL_CTX *tls;                         /* owned; NULL with tls = none */
+	struct secret *password;              /* owned; NULL: no account */
+	struct tls_memory memory[RELAY_TLS_MEMORY];
+	uint64_t clock;
+	char shown[FINGERPRINT_SIZE]; /* of the certificate last looked at */
+};
+
+/* Makes a->tls. */
+int relay_tls_open(struct relay_access *a, struct error *err);
+void relay_tls_forget(struct relay_access *a);
+/* A TLS session for a connection, to be verified as the configuration says. */
+SSL *relay_tls_session(struct relay_conn *c);
+void relay_tls_free(struct relay_conn *c);
 /* Why the handshake failed. */
-void relay_tls_error(SSL *ssl, int result, char *to, size_t size);
+void relay_tls_error(struct relay_conn *c, int result, char *to, size_t size);
+
+/* Begins AUTH. */
+void relay_account_say(struct relay_conn *c);
+/* The answer to it; true: we are logged in. */
+bool relay_account_reply(struct relay_conn *c, const struct smtp_reply *reply);
 
 #endif

@@ -3,9 +3,14 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * TLS to the upstream: TLS 1.2 or newer, the certificate verified against the
- * name that the configuration gives, unless it says otherwise. Everything
- * that needs files is read here, before the worker gives up its rights: the
- * system's folder of hashed certificates could not be searched later.
+ * name that the configuration gives or by its fingerprint, unless it says
+ * otherwise; our own certificate where there is one; the last session of each
+ * address is resumed. Everything that needs files is read here, before the
+ * worker gives up its rights: the system's folder of hashed certificates could
+ * not be searched later.
+ *
+ * A session is resumed only with the address it was made with, under the
+ * context that verified it.
  */
 #include "relay/relay_private.h"
 
@@ -19,7 +24,6 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-#include "base/mem.h"
 #include "base/openssl.h"
 
 static const char *
@@ -59,7 +63,8 @@ system_bundle(void)
 }
 
 static int
-trust(SSL_CTX *ctx, const struct config_upstream *u, struct error *err)
+trust_authorities(
+    SSL_CTX *ctx, const struct config_upstream *u, struct error *err)
 {
 	const char *file = u->ca_file != NULL ? u->ca_file : system_bundle();
 
@@ -72,65 +77,157 @@ trust(SSL_CTX *ctx, const struct config_upstream *u, struct error *err)
 	return 0;
 }
 
-static SSL_CTX *
-context_new(const struct config_upstream *u, struct error *err)
-{
-	SSL_CTX *ctx, *done = NULL;
+/* ---- trust by fingerprint ---- */
 
-	ERR_clear_error();
-	ctx = SSL_CTX_new(TLS_client_method());
-	if (ctx == NULL ||
-	    SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1) {
-		error_set(
-		    err, ERROR_INTERNAL, "upstream: TLS: %s", openssl_error());
-		goto out;
+static void
+print_digest(const unsigned char digest[32], char hex[FINGERPRINT_SIZE])
+{
+	for (size_t i = 0; i < 32; i++)
+		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+}
+
+static bool
+is_pinned(const struct config_upstream *u, const char *hex)
+{
+	for (size_t i = 0; u->fingerprints[i] != NULL; i++)
+		if (strcmp(u->fingerprints[i], hex) == 0)
+			return true;
+	return false;
+}
+
+/* In place of the chain's verification. */
+static int
+verify_fingerprint(X509_STORE_CTX *store, void *arg)
+{
+	struct relay_access *a = arg;
+	X509 *x = X509_STORE_CTX_get0_cert(store);
+	unsigned char digest[EVP_MAX_MD_SIZE], *der = NULL;
+	char key[FINGERPRINT_SIZE] = "";
+	unsigned n = 0;
+	int len;
+
+	a->shown[0] = '\0';
+	if (x != NULL && X509_digest(x, EVP_sha256(), digest, &n) == 1)
+		print_digest(digest, a->shown);
+	len = x == NULL ? -1 : i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &der);
+	if (len > 0 && EVP_Digest(der, (size_t)len, digest, &n, EVP_sha256(),
+			   NULL) == 1)
+		print_digest(digest, key);
+	OPENSSL_free(der);
+	if (is_pinned(a->config, a->shown) || is_pinned(a->config, key)) {
+		X509_STORE_CTX_set_error(store, X509_V_OK);
+		return 1;
 	}
-	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
+	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+	return 0;
+}
+
+/* ---- sessions to resume ---- */
+
+static struct tls_memory *
+memory_of(struct relay_access *a, const char *peer)
+{
+	struct tls_memory *oldest = &a->memory[0];
+
+	for (size_t i = 0; i < RELAY_TLS_MEMORY; i++) {
+		if (strcmp(a->memory[i].peer, peer) == 0)
+			return &a->memory[i];
+		if (a->memory[i].used < oldest->used)
+			oldest = &a->memory[i];
+	}
+	SSL_SESSION_free(oldest->session);
+	*oldest = (struct tls_memory){ 0 };
+	str_copy(oldest->peer, sizeof(oldest->peer), str_of(peer));
+	return oldest;
+}
+
+/* TLS 1.3 brings them after the handshake, with whatever is read first. */
+static int
+on_new_session(SSL *ssl, SSL_SESSION *session)
+{
+	struct relay_conn *c = SSL_get_app_data(ssl);
+	struct tls_memory *m = memory_of(c->host->access, c->peer);
+
+	SSL_SESSION_free(m->session);
+	m->session = session;
+	return 1; /* it is ours now */
+}
+
+static void
+resume(struct relay_conn *c, SSL *ssl)
+{
+	struct relay_access *a = c->host->access;
+	struct tls_memory *m = memory_of(a, c->peer);
+
+	m->used = ++a->clock;
+	if (m->session != NULL && SSL_SESSION_is_resumable(m->session) == 1)
+		SSL_set_session(ssl, m->session);
+}
+
+void
+relay_tls_forget(struct relay_access *a)
+{
+	for (size_t i = 0; i < RELAY_TLS_MEMORY; i++)
+		SSL_SESSION_free(a->memory[i].session);
+}
+
+/* ---- contexts ---- */
+
+static int
+present(SSL_CTX *ctx, const struct config_upstream *u, struct error *err)
+{
+	if (SSL_CTX_use_certificate_chain_file(ctx, u->certificate) != 1)
+		return error_set(err, ERROR_PERMANENT,
+		    "upstream: cannot use the certificate \"%s\": %s",
+		    u->certificate, openssl_error());
+	if (SSL_CTX_use_PrivateKey_file(ctx, u->key, SSL_FILETYPE_PEM) != 1 ||
+	    SSL_CTX_check_private_key(ctx) != 1)
+		return error_set(err, ERROR_PERMANENT,
+		    "upstream: cannot use the key \"%s\": %s", u->key,
+		    openssl_error());
+	return 0;
+}
+
+static void
+set_modes(SSL_CTX *ctx)
+{
+	SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION |
 				     SSL_OP_NO_RENEGOTIATION |
 				     SSL_OP_IGNORE_UNEXPECTED_EOF);
-	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_session_cache_mode(
+	    ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(ctx, on_new_session);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS |
 				  SSL_MODE_ENABLE_PARTIAL_WRITE |
 				  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_read_ahead(ctx, 1);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
-	if (u->verify && trust(ctx, u, err) == -1)
-		goto out;
-	done = ctx;
-	ctx = NULL;
-out:
-	SSL_CTX_free(ctx);
-	return done;
 }
 
-struct ssl_ctx_st **
-relay_tls_new(const struct config *c, struct error *err)
+int
+relay_tls_open(struct relay_access *a, struct error *err)
 {
-	SSL_CTX **tls = xcalloc(c->nupstreams, sizeof(*tls));
-	size_t i;
+	const struct config_upstream *u = a->config;
 
-	for (i = 0; i < c->nupstreams; i++) {
-		if (c->upstreams[i].tls == CONFIG_UPSTREAM_NONE)
-			continue;
-		tls[i] = context_new(&c->upstreams[i], err);
-		if (tls[i] == NULL) {
-			relay_tls_free(&tls, c);
-			return NULL;
-		}
-	}
-	return tls;
+	ERR_clear_error();
+	a->tls = SSL_CTX_new(TLS_client_method());
+	if (a->tls == NULL ||
+	    SSL_CTX_set_min_proto_version(a->tls, TLS1_2_VERSION) != 1)
+		return error_set(
+		    err, ERROR_INTERNAL, "upstream: TLS: %s", openssl_error());
+	set_modes(a->tls);
+	if (u->certificate != NULL && present(a->tls, u, err) == -1)
+		return -1;
+	if (u->tls == CONFIG_UPSTREAM_OPPORTUNISTIC || !u->verify)
+		return 0;
+	if (u->fingerprints == NULL || u->fingerprints[0] == NULL)
+		return trust_authorities(a->tls, u, err);
+	SSL_CTX_set_verify(a->tls, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_cert_verify_callback(a->tls, verify_fingerprint, a);
+	return 0;
 }
 
-void
-relay_tls_free(struct ssl_ctx_st ***tls, const struct config *c)
-{
-	size_t i;
-
-	for (i = 0; *tls != NULL && i < c->nupstreams; i++)
-		SSL_CTX_free((*tls)[i]);
-	free(*tls);
-	*tls = NULL;
-}
+/* ---- connections ---- */
 
 /* The name to show, and the one to expect. */
 static bool
@@ -147,30 +244,50 @@ set_names(SSL *ssl, const char *name)
 }
 
 SSL *
-relay_tls_session(const struct relay_host *h, int fd)
+relay_tls_session(struct relay_conn *c)
 {
 	SSL *ssl;
 
 	ERR_clear_error();
-	ssl = SSL_new(h->tls);
+	ssl = SSL_new(c->host->access->tls);
 	if (ssl == NULL)
 		return NULL;
-	if (SSL_set_fd(ssl, fd) != 1 || !set_names(ssl, verified_name(h))) {
+	if (SSL_set_fd(ssl, c->fd) != 1 ||
+	    !set_names(ssl, verified_name(c->host))) {
 		SSL_free(ssl);
 		return NULL;
 	}
+	SSL_set_app_data(ssl, c);
+	resume(c, ssl);
 	SSL_set_connect_state(ssl);
 	return ssl;
 }
 
+/* However the connection ended: its session is as good as before. */
 void
-relay_tls_error(SSL *ssl, int result, char *to, size_t size)
+relay_tls_free(struct relay_conn *c)
 {
-	long verified = SSL_get_verify_result(ssl);
+	if (c->ssl != NULL && SSL_is_init_finished(c->ssl) == 1)
+		SSL_set_shutdown(
+		    c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	SSL_free(c->ssl);
+	c->ssl = NULL;
+}
+
+void
+relay_tls_error(struct relay_conn *c, int result, char *to, size_t size)
+{
+	long verified = SSL_get_verify_result(c->ssl);
 	const char *why = "closed by the upstream";
 
+	if (verified == X509_V_ERR_APPLICATION_VERIFICATION) {
+		snprintf(to, size,
+		    "TLS: the certificate has another fingerprint: %s",
+		    c->host->access->shown);
+		return;
+	}
 	if (verified != X509_V_OK &&
-	    SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE)
+	    SSL_get_verify_mode(c->ssl) != SSL_VERIFY_NONE)
 		why = X509_verify_cert_error_string(verified);
 	else if (result == SSL_ERROR_SSL || ERR_peek_error() != 0)
 		why = openssl_error();

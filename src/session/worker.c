@@ -366,7 +366,7 @@ listeners_open(struct worker_loop *loop)
 }
 
 static void
-loop_open(struct worker_loop *loop, struct ssl_ctx_st *const *relay_tls)
+loop_open(struct worker_loop *loop, struct relay_access *const *access)
 {
 	struct session_worker *w = &loop->w;
 	const struct timeval tick = { .tv_sec = TICK_S };
@@ -377,7 +377,7 @@ loop_open(struct worker_loop *loop, struct ssl_ctx_st *const *relay_tls)
 		.row = w->args.row,
 		.board = &w->board,
 		.slot = w->args.slot,
-		.tls = relay_tls,
+		.access = access,
 		.want_flush = want_flush,
 	};
 
@@ -431,7 +431,7 @@ static void
 worker_prepare(struct worker_loop *loop, const struct role_args *args)
 {
 	struct session_worker *w = &loop->w;
-	struct ssl_ctx_st **relay_tls;
+	struct relay_access **access;
 	struct error err = { 0 };
 	uint32_t bits = 0;
 
@@ -455,16 +455,16 @@ worker_prepare(struct worker_loop *loop, const struct role_args *args)
 	w->tls = tls_server_new(w->config, &err);
 	if (w->tls == NULL)
 		fail("certificates", &err);
-	relay_tls = relay_tls_new(w->config, &err);
-	if (relay_tls == NULL)
-		fail("upstream TLS", &err);
+	access = relay_access_new(w->config, true, &err);
+	if (access == NULL)
+		fail("access to the upstream", &err);
 	warm_up(w);
 	w->base = event_base_new();
 	assert(w->base != NULL);
 	if (start_become(w->config->user, w->config->chroot_dir, &bits,
 		&err) == -1)
 		fail("rights", &err);
-	loop_open(loop, relay_tls);
+	loop_open(loop, access);
 	if (sandbox_session(&bits, &err) == -1)
 		fail("sandbox", &err);
 	atomic_store(&w->board.beats[args->slot].beat_ns, clock_mono_ns());

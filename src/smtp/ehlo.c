@@ -52,6 +52,22 @@ parse_size(struct str s)
 	return size;
 }
 
+static uint32_t
+parse_mechanisms(struct str line)
+{
+	uint32_t offered = 0;
+
+	while (line.len > 0) {
+		struct str word = take_until(&line, ' ');
+
+		if (str_case_eq(word, STR("PLAIN")))
+			offered |= SMTP_OFFERS_PLAIN;
+		else if (str_case_eq(word, STR("LOGIN")))
+			offered |= SMTP_OFFERS_LOGIN;
+	}
+	return offered;
+}
+
 void
 smtp_offer_parse(struct smtp_offer *offer, const struct smtp_reply *ehlo)
 {
@@ -73,5 +89,7 @@ smtp_offer_parse(struct smtp_offer *offer, const struct smtp_reply *ehlo)
 		}
 		if (str_case_eq(keyword, STR("SIZE")))
 			offer->size = parse_size(take_until(&line, ' '));
+		else if (str_case_eq(keyword, STR("AUTH")))
+			offer->mechanisms |= parse_mechanisms(line);
 	}
 }

@@ -20,8 +20,15 @@ enum smtp_extension {
 	SMTP_EXT_CHUNKING = 1 << 5
 };
 
+/* The mechanisms of AUTH that we could use (RFC 4954 section 3). */
+enum smtp_offered_mechanism {
+	SMTP_OFFERS_PLAIN = 1 << 0,
+	SMTP_OFFERS_LOGIN = 1 << 1
+};
+
 struct smtp_offer {
 	uint32_t extensions;
+	uint32_t mechanisms; /* of AUTH */
 	int64_t size; /* SIZE's number, 0: none stated */
 };
 

@@ -13,6 +13,7 @@ fault of its client: only CRLF ends a line, only CRLF.CRLF ends a message.
 Steps: connect greeting starttls ehlo mail rcpt data body dot bdat rset quit
 xother. The last chunk of BDAT is a "dot", the others are each a "bdat".
 """
+import base64
 import contextlib
 import re
 import socket
@@ -151,6 +152,9 @@ class Connection:
         self.socket = sock
         self.number = number
         self.tls = False
+        self.resumed = False  # TLS went on with an earlier session
+        self.names = []       # of the certificate that we were shown
+        self.account = None   # who logged in
         self.greeted = False  # EHLO or HELO was said
         self.commands = []    # all lines, as they came
         self.buffer = b""
@@ -269,11 +273,42 @@ class Connection:
         except (OSError, ssl.SSLError) as e:
             raise Gone from e
         self.tls = True
+        self.resumed = self.socket.session_reused
+        self.names = [name for entry in
+                      (self.socket.getpeercert() or {}).get("subject", ())
+                      for key, name in entry if key == "commonName"]
         self.greeted = False
+
+    def do_auth(self, line):
+        """PLAIN with an initial response, or LOGIN."""
+        if not self.sink.accounts or not self.tls or self.account:
+            self.say("503 5.5.1 Not now")
+            return
+        mechanism, *initial = line.split(" ")[1:]
+        if mechanism not in self.sink.mechanisms:
+            self.say("504 5.5.4 Another one, please")
+            return
+        words = initial
+        if mechanism == "LOGIN":
+            words = [self.ask("334 VXNlcm5hbWU6"), self.ask("334 UGFzc3dvcmQ6")]
+        words = b"\0".join(map(base64.b64decode, words)).split(b"\0")
+        user, password = map(bytes.decode, words[-2:])
+        if self.sink.accounts.get(user) == password:
+            self.account = user
+            self.step("auth", line, "235 2.7.0 Welcome")
+        else:
+            self.say("535 5.7.8 No")
+
+    def ask(self, challenge):
+        self.say(challenge)
+        return self.read_line()
 
     def do_mail(self, line):
         if not self.greeted or self.message is not None:
             self.say("503 5.5.1 Not now")
+            return
+        if self.sink.accounts and not self.account:
+            self.say("530 5.7.0 Who are you?")
             return
         found = re.fullmatch(r"MAIL FROM:<([^>]*)>(.*)", line, re.I)
         if not found:
@@ -404,6 +439,8 @@ class Sink:
         self.enhanced = enhanced
         self.chunking = chunking
         self.tls = tls
+        self.accounts = {}    # names and passwords; if any, AUTH is a must
+        self.mechanisms = ["PLAIN", "LOGIN"]
         self.name = name
         self.extra = list(extra)
         self.data_without_rcpt = False  # answer DATA with 354 all the same
@@ -514,6 +551,8 @@ class Sink:
             offers.append("8BITMIME")
         if self.tls is not None and not is_tls:
             offers.append("STARTTLS")
+        if self.accounts and is_tls:
+            offers.append("AUTH " + " ".join(self.mechanisms))
         if self.enhanced:
             offers.append("ENHANCEDSTATUSCODES")
         return offers

@@ -89,9 +89,10 @@ rig_start(struct rig *r)
 
 	struct error err;
 
-	r->tls = relay_tls_new(&r->whole, &err);
-	assert_non_null(r->tls);
-	setup.tls = r->tls;
+	r->access = relay_access_new(&r->whole, true, &err);
+	if (r->access == NULL)
+		fail_msg("%s", err.text);
+	setup.access = r->access;
 	r->pool = relay_pool_new(&setup);
 }
 
@@ -101,7 +102,7 @@ rig_close(struct rig *r)
 	relay_pool_free(&r->pool);
 	assert_int_equal(rig_counter(r, COUNTER_UPSTREAM_CONNECTIONS), 0);
 	fake_close(&r->fake);
-	relay_tls_free(&r->tls, &r->whole);
+	relay_access_free(&r->access, &r->whole);
 	board_unmap(&r->board);
 	SSL_CTX_free(r->fake.tls);
 	event_base_free(r->base);

@@ -27,7 +27,7 @@ struct rig {
 	struct config whole;           /* its only upstream is .config */
 	struct shared *shared;
 	struct board board;
-	struct ssl_ctx_st **tls; /* NULL until rig_start() makes it */
+	struct relay_access **access; /* NULL until rig_start() makes it */
 	struct relay_pool *pool;
 	bool wants_flush;
 	int log; /* a memory file with what was logged */

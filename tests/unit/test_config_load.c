@@ -374,6 +374,59 @@ test_upstreams_that_contradict_each_other_are_refused(void **state)
 }
 
 static void
+test_contradictions_of_the_upstream_are_refused(void **state)
+{
+	static const struct {
+		const char *options, *said;
+	} table[] = {
+		{ "tls = none ca_file = \"/ca\"",
+		    "ca_file means nothing with tls = none" },
+		{ "tls = opportunistic verify = yes",
+		    "verify means nothing with tls = opportunistic" },
+		{ "tls = opportunistic fingerprints = {\"00\"}",
+		    "fingerprints means nothing with tls = opportunistic" },
+		{ "fingerprints = {\"00:11\"}",
+		    "\"00:11\" is not a SHA-256 fingerprint" },
+		{ "fingerprints = {\"0:0\"}", "is not a SHA-256 fingerprint" },
+		{ "verify = no fingerprints = {"
+		  "\"000102030405060708090a0b0c0d0e0f"
+		  "000102030405060708090A0B0C0D0E0F\"}",
+		    "verify = no and fingerprints contradict each other" },
+		{ "certificate = \"/c\"",
+		    "certificate and key belong together" },
+		{ "key = \"/k\"", "certificate and key belong together" },
+		{ "user = u", "user and password_file belong together" },
+		{ "password_file = \"/p\"",
+		    "user and password_file belong together" },
+		{ "tls = opportunistic user = u password_file = \"/p\"",
+		    "the password would go to whoever answers" },
+		{ "verify = no user = u password_file = \"/p\"",
+		    "the password would go to whoever answers" },
+		{ "user = \"\" password_file = \"/p\"",
+		    "user must have 1 to 255 bytes" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		char *text =
+		    xasprintf("hostname = a\n"
+			      "tls { certificate = /c key = /k }\n"
+			      "listen \"l\" { port = 465 tls = implicit }\n"
+			      "auth \"p\" { plugin = unseen }\n"
+			      "upstream { hosts = a %s }\n",
+			table[i].options);
+		const char *said;
+		struct config *c = config_rig_text(text, &said);
+
+		if (strstr(said, table[i].said) == NULL ||
+		    strstr(said, "x.conf:5: error: ") == NULL)
+			fail_msg("%s: %s", table[i].options, said);
+		config_free(&c);
+		free(text);
+	}
+}
+
+static void
 test_lints_warn_and_do_not_refuse(void **state)
 {
 	char text[512];
@@ -630,6 +683,8 @@ main(void)
 		cmocka_unit_test(test_upstreams_are_numbered_through),
 		cmocka_unit_test(
 		    test_upstreams_that_contradict_each_other_are_refused),
+		cmocka_unit_test(
+		    test_contradictions_of_the_upstream_are_refused),
 		cmocka_unit_test(test_lints_warn_and_do_not_refuse),
 		cmocka_unit_test(test_printing_can_be_read_again),
 		cmocka_unit_test(test_what_needs_a_restart_is_named),

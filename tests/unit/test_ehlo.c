@@ -54,7 +54,7 @@ test_ehlo_offers_are_found(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		struct smtp_reply_parser p = { 0 };
-		struct smtp_offer offer = { 77, 77 };
+		struct smtp_offer offer = { 77, 77, 77 };
 		size_t used;
 
 		assert_int_equal(smtp_reply_feed(&p, table[i].reply,
@@ -63,6 +63,36 @@ test_ehlo_offers_are_found(void **state)
 		smtp_offer_parse(&offer, &p.reply);
 		assert_int_equal(offer.extensions, table[i].extensions);
 		assert_int_equal(offer.size, table[i].size);
+		assert_int_equal(offer.mechanisms, 0);
+		smtp_reply_parser_free(&p);
+	}
+}
+
+static void
+test_mechanisms_that_we_could_use_are_found(void **state)
+{
+	static const struct {
+		const char *reply;
+		uint32_t mechanisms;
+	} table[] = {
+		{ "250-mx\r\n250-AUTH GSSAPI login\r\n250 auth Plain\r\n",
+		    SMTP_OFFERS_LOGIN | SMTP_OFFERS_PLAIN },
+		{ "250-mx\r\n250 AUTH  PLAIN \r\n", SMTP_OFFERS_PLAIN },
+		{ "250-mx\r\n250-AUTH\r\n250 AUTH XLOGIN PLAINX\r\n", 0 },
+		{ "250-mx\r\n250 AUTH=PLAIN\r\n", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		struct smtp_reply_parser p = { 0 };
+		struct smtp_offer offer;
+		size_t used;
+
+		assert_int_equal(smtp_reply_feed(&p, table[i].reply,
+				     strlen(table[i].reply), &used),
+		    SMTP_REPLY_DONE);
+		smtp_offer_parse(&offer, &p.reply);
+		assert_int_equal(offer.mechanisms, table[i].mechanisms);
 		smtp_reply_parser_free(&p);
 	}
 }
@@ -72,6 +102,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ehlo_offers_are_found),
+		cmocka_unit_test(test_mechanisms_that_we_could_use_are_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,7 +79,8 @@ publish(struct rig *r, unsigned host, int64_t up_since_ms, uint32_t extensions,
 	shared_upstream_read(slot, &s, NULL);
 	s.up_since_ms = up_since_ms;
 	s.probed_at = 1;
-	s.offer = (struct smtp_offer){ extensions, size };
+	s.offer = (struct smtp_offer){
+			.extensions = extensions, .size = size };
 	shared_upstream_write(slot, &s);
 }
 

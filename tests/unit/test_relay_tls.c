@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "relay/relay_private.h"
 
 #define HELLO "220 mx", "< EHLO portero.example.org"
 #define OFFER "250-mx", "250 STARTTLS"
@@ -216,7 +217,7 @@ test_old_protocols_are_refused(void **state)
 	SSL_CTX_set_security_level(r->fake.tls, 0);
 	fake_script(&r->fake, 0, script);
 	rig_start(r);
-	SSL_CTX_set_security_level(r->tls[0], 0);
+	SSL_CTX_set_security_level(r->access[0]->tls, 0);
 	rig_send(r, &o, 1);
 	rig_expect(r, &o, "tls");
 }
@@ -291,7 +292,7 @@ test_unreadable_ca_file_is_an_error(void **state)
 	struct error err;
 
 	(void)state;
-	assert_null(relay_tls_new(&c, &err));
+	assert_null(relay_access_new(&c, false, &err));
 	assert_non_null(strstr(err.text, "/nonexistent/ca.pem"));
 	assert_non_null(strstr(err.text, "No such file"));
 }
@@ -335,9 +336,9 @@ probe_saying(struct rig *r, struct probed *p, const char *const *script,
 	struct error err;
 
 	memset(p, 0, sizeof(*p));
-	if (r->tls == NULL)
-		r->tls = relay_tls_new(&r->whole, &err);
-	setup.tls = r->tls;
+	if (r->access == NULL)
+		r->access = relay_access_new(&r->whole, false, &err);
+	setup.access = r->access;
 	fake_script(&r->fake, 0, script);
 	p->probe = relay_probe_start(&setup, 0, &r->fake.ports[0].address,
 	    sizeof(struct sockaddr_in), say, on_probed, p);
