@@ -62,6 +62,7 @@ struct online {
 	/* our own sockets, as if they were upstreams */
 	struct config loop;
 	struct relay_setup upstreams, sockets;
+	struct relay_access **access; /* to our own */
 	char *say_mail[RELAY_PROBE_SAY + 1], *say_login[2];
 };
 
@@ -311,12 +312,13 @@ try_sockets(struct online *o)
 		add_socket(o, &sockets[i]);
 	o->sockets = o->upstreams;
 	o->sockets.config = &o->loop;
-	o->sockets.tls = relay_tls_new(&o->loop, &err);
-	if (o->sockets.tls == NULL) {
+	o->access = relay_access_new(&o->loop, false, &err);
+	if (o->access == NULL) {
 		item_end(item_new(o, "listen", "TLS"), ITEM_FAILED, "%s",
 		    err.text);
 		return;
 	}
+	o->sockets.access = o->access;
 	for (size_t i = 0; i < n; i++)
 		try_socket(o, &sockets[i], (unsigned)i, &login_tried);
 }
@@ -369,10 +371,7 @@ online_free(struct online **op)
 	for (int i = 0; i < RELAY_PROBE_SAY; i++)
 		free(o->say_mail[i]);
 	free(o->say_login[0]);
-	if (o->sockets.tls != NULL)
-		relay_tls_free(
-		    (struct ssl_ctx_st ***)(uintptr_t)&o->sockets.tls,
-		    &o->loop);
+	relay_access_free(&o->access, &o->loop);
 	free(o->loop.upstreams);
 	free(o->items);
 	event_free(o->limit);
@@ -470,7 +469,7 @@ online_start(
 		.shared = c->shared,
 		.row = c->args->row,
 		.board = &c->board,
-		.tls = c->tls };
+		.access = c->access };
 	if (*r->from != '\0') {
 		o->say_mail[0] = xasprintf("MAIL FROM:<%s>", r->from);
 		o->say_mail[1] = xasprintf("RCPT TO:<%s>", r->to);
