@@ -199,6 +199,19 @@ def test_passwords_are_kept_in_many_ways(with_ldap, name):
     assert last_cause(portero) == "bad_password"
 
 
+def test_a_kept_connection_is_nobodys(slapd, with_ldap):
+    """Whoever was bound on it before: the password counts for one person."""
+    with door(slapd) as d:
+        portero = with_ldap({"uri": [d.uri]}, auth_workers=1)
+        logins = [("ana", "s3cret", 235), ("luis", "s3cret", 535),
+                  ("luis", "pa55word", 235), ("ana", "pa55word", 535),
+                  ("nobody", "s3cret", 535)] * 6
+        with ThreadPoolExecutor(10) as pool:
+            got = pool.map(lambda l: code(portero, *l[:2]), logins)
+            assert list(got) == [l[2] for l in logins]
+        assert d.clients == 2  # one to search, one to bind
+
+
 def test_nobody_learns_who_is_unknown(with_ldap):
     """With PORTERO_LONG=1 not by the time, either."""
     tries = 1000 if LONG else 10
