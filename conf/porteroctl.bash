@@ -4,7 +4,8 @@
 _porteroctl_words()
 {
 	case $1 in
-	'') echo "cache check config limits log passwd ping reload status stop store upstream" ;;
+	'') echo "auth cache check config limits log passwd ping reload status stop store upstream" ;;
+	auth) echo "test" ;;
 	cache) echo "flush" ;;
 	config) echo "help show" ;;
 	limits) echo "reset show top" ;;
@@ -21,7 +22,7 @@ _porteroctl()
 
 	COMPREPLY=()
 	case $previous in
-	-s | --socket | -f | --file | -p | --plugins)
+	-s | --socket | -f | --file | -p | --plugins | -C | --config)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return ;;
@@ -43,6 +44,7 @@ _porteroctl()
 		'check ') options="$options --from --online --to" ;;
 		'config show') options="$options --all" ;;
 		'config help') options="$options --plugins" ;;
+		'auth test') options="$options --config" ;;
 		'passwd '*) options="$options --class --delete --file --lock" ;;
 		esac
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")

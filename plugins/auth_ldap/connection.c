@@ -93,6 +93,10 @@ answer_set(struct answer *a, int code, const char *format, ...)
 	va_end(ap);
 }
 
+/* What was done, for those who want to see each step. */
+#define step(s, ...) \
+	((s)->host->log((s)->host, PORTERO_LOG_DEBUG, __VA_ARGS__))
+
 static void
 answer_late(struct answer *a, const char *what, int ms)
 {
@@ -317,8 +321,11 @@ start_tls(struct connection *c, const LDAPURLDesc *url, bool is_ldaps,
 		s->tls = tls_new(&settings, reason, sizeof reason);
 	if (s->tls != NULL &&
 	    tls_start(s->tls, c->ld, c->fd, url->lud_host, until_ms, reason,
-		sizeof reason))
+		sizeof reason)) {
+		step(s, "TLS stands, the certificate is %s",
+		    s->verify ? "valid" : "not looked at");
 		return true;
+	}
 	answer_set(a, LDAP_CONNECT_ERROR, "%s", reason);
 	return false;
 }
@@ -408,6 +415,7 @@ connection_open(struct connection_settings *s, const char *uri,
 		free(c);
 		return NULL;
 	}
+	step(s, "connected to %s", uri);
 	attached = attach(c, url, uri, until, a);
 	host->unguard(host, c->fd);
 	ldap_free_urldesc(url);
@@ -502,6 +510,7 @@ connection_bind(struct connection *c, const char *dn, const char *mechanism,
 	a->policy = policy_of(c, result);
 	ldap_msgfree(result);
 	end(c);
+	step(c->settings, "%s (as %s)", a->text, dn == NULL ? mechanism : dn);
 }
 
 void
@@ -575,4 +584,6 @@ connection_search(struct connection *c, const struct query *q,
 	else
 		receive_found(c, id, started, f, a);
 	end(c);
+	step(c->settings, "%s, found %zu (%s below %s)", a->text, f->nentries,
+	    q->filter, q->base);
 }

@@ -173,6 +173,7 @@ carry_out(struct control *c, struct client *client, const struct request *r)
 		break;
 	case VERB_CONFIG_HELP:
 	case VERB_PASSWD:
+	case VERB_AUTH_TEST:
 		abort(); /* porteroctl's own: request_parse() refuses them */
 	}
 }

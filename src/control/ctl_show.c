@@ -402,6 +402,80 @@ show_reload(struct str text, struct buf *out)
 	buf_append(out, "\n", 1);
 }
 
+/* ---- a login ------------------------------------------------------------ */
+
+static void
+show_steps(const json_t *a, struct buf *out)
+{
+	struct table t = { .columns = 3, .right = 1u << 0 };
+	const json_t *step;
+	size_t i;
+
+	table_cell(&t, STR("MS"));
+	table_cell(&t, STR("SECTION"));
+	table_cell(&t, STR("STEP"));
+	json_array_foreach(json_object_get(a, "steps"), i, step)
+	{
+		table_cellf(&t, "%.1f",
+		    json_real_value(json_object_get(step, "ms")));
+		table_cell(&t, member(step, "section"));
+		table_cell(&t, member(step, "text"));
+	}
+	table_print(&t, out);
+}
+
+static void
+show_own_limits(const json_t *identity, struct buf *out)
+{
+	const json_t *limit;
+	size_t i;
+
+	json_array_foreach(json_object_get(identity, "limits"), i, limit)
+	{
+		buf_appendf(out, "\n  limit     ");
+		show_member(out, limit, "limit");
+		if (json_is_integer(json_object_get(limit, "max")))
+			buf_appendf(out, "=%" PRId64, number(limit, "max"));
+		else
+			buf_appendf(out, "=unlimited");
+		if (number(limit, "window_s") > 0) {
+			buf_appendf(out, " in ");
+			show_duration(out, number(limit, "window_s"));
+		}
+	}
+}
+
+static void
+show_login(const json_t *a, struct buf *out)
+{
+	static const char *const words[] = { "id", "class", "domain",
+		"language" };
+	const json_t *identity = json_object_get(a, "identity");
+
+	show_steps(a, out);
+	if (identity == NULL)
+		return;
+	buf_appendf(out, "\nlogin ok by section ");
+	show_member(out, a, "section");
+	buf_appendf(out, " in %.1f ms",
+	    json_real_value(json_object_get(a, "ms")));
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		if (member(identity, words[i]).len == 0)
+			continue;
+		buf_appendf(out, "\n  %-9s ", words[i]);
+		show_member(out, identity, words[i]);
+	}
+	if (number(identity, "max_size") > 0)
+		buf_appendf(out, "\n  max size  %" PRId64 " bytes",
+		    number(identity, "max_size"));
+	show_own_limits(identity, out);
+	show_line(out, "address", json_object_get(identity, "addresses"));
+	if (!json_is_true(json_object_get(identity, "addresses_complete")))
+		buf_appendf(out, "\n  others    are asked for when they are "
+				 "used");
+	buf_appendf(out, "\n");
+}
+
 void
 ctl_show(const struct verb *v, const json_t *answer, struct buf *out)
 {
@@ -428,6 +502,9 @@ ctl_show(const struct verb *v, const json_t *answer, struct buf *out)
 		break;
 	case VERB_LIMITS_RESET:
 		buf_append_str(out, STR("reset\n"));
+		break;
+	case VERB_AUTH_TEST:
+		show_login(answer, out);
 		break;
 	case VERB_CACHE_FLUSH:
 		buf_appendf(out, "%" PRId64 " login%s forgotten\n",

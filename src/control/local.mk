@@ -14,8 +14,10 @@ libportero_a_SOURCES += \
 
 bin_PROGRAMS += porteroctl
 porteroctl_SOURCES = \
+	src/control/ctl_auth.c \
 	src/control/ctl_client.c \
 	src/control/ctl_passwd.c \
+	src/control/ctl_password.c \
 	src/control/ctl_show.c \
 	src/control/porteroctl.c src/control/porteroctl.h
 porteroctl_LDADD = libportero.a $(CORE_LIBS)

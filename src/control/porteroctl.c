@@ -17,6 +17,7 @@
 #include "policy/plugin.h"
 
 #define DEFAULT_SOCKET PORTERO_RUN_DIR "/control"
+#define DEFAULT_CONFIG PORTERO_SYSCONF_DIR "/portero.conf"
 #define DEFAULT_USERS PORTERO_SYSCONF_DIR "/users"
 
 enum exit_status {
@@ -36,6 +37,7 @@ struct arguments {
 	const char *from, *to; /* NULL: none */
 	const char *file;
 	const char *plugins; /* their folder */
+	const char *config;
 	struct passwd_edit edit;
 };
 
@@ -112,6 +114,10 @@ read_option(struct arguments *a, int c)
 		a->plugins = optarg;
 		a->options |= VERB_HAS_PLUGINS;
 		break;
+	case 'C':
+		a->config = optarg;
+		a->options |= VERB_HAS_CONFIG;
+		break;
 	case 'c':
 		a->edit.class_name = optarg;
 		a->options |= VERB_HAS_PASSWD;
@@ -177,6 +183,7 @@ read_arguments(int argc, char **argv)
 		{ "lock", no_argument, NULL, 'l' },
 		{ "class", required_argument, NULL, 'c' },
 		{ "plugins", required_argument, NULL, 'p' },
+		{ "config", required_argument, NULL, 'C' },
 		{ "online", no_argument, NULL, 'O' },
 		{ "from", required_argument, NULL, 'F' },
 		{ "to", required_argument, NULL, 'T' },
@@ -185,11 +192,12 @@ read_arguments(int argc, char **argv)
 	struct arguments a = { .socket_path = DEFAULT_SOCKET,
 		.file = DEFAULT_USERS,
 		.plugins = PORTERO_PLUGIN_DIR,
+		.config = DEFAULT_CONFIG,
 		.edit.change = PASSWD_SET };
 	int c;
 
 	while (
-	    (c = getopt_long(argc, argv, "s:jhVaf:dlc:p:", options, NULL)) != -1)
+	    (c = getopt_long(argc, argv, "s:jhVaf:dlc:p:C:", options, NULL)) != -1)
 		read_option(&a, c);
 	read_words(&a, argv + optind, argc - optind);
 	return a;
@@ -283,6 +291,8 @@ get_answer(const struct arguments *a)
 	case VERB_PASSWD:
 		edit.name = a->operand;
 		return ctl_passwd(a->file, edit);
+	case VERB_AUTH_TEST:
+		return ctl_auth_test(a->config, a->operand);
 	default:
 		return ask_daemon(a);
 	}
@@ -349,7 +359,8 @@ main(int argc, char **argv)
 	} else {
 		/* of what failed there may be more to show than a reason */
 		if (status == EXIT_SUCCESS ||
-		    json_object_get(answer, "checks") != NULL)
+		    json_object_get(answer, "checks") != NULL ||
+		    json_object_get(answer, "steps") != NULL)
 			ctl_show(a.verb, answer, &text);
 		if (buf_len(&text) > 0)
 			fwrite(buf_data(&text), 1, buf_len(&text), stdout);

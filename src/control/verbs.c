@@ -49,6 +49,9 @@ const struct verb verbs[] = {
 	{ VERB_PASSWD, "passwd", VERB_LOCAL | VERB_OPERAND | VERB_HAS_PASSWD,
 	    "[-f FILE] [-d | -l | -c CLASS] NAME",
 	    "set a password in a users file; -d deletes, -l locks" },
+	{ VERB_AUTH_TEST, "auth test",
+	    VERB_LOCAL | VERB_OPERAND | VERB_HAS_CONFIG, "[-C FILE] NAME",
+	    "log in as NAME, and show each step of it" },
 	{ .name = NULL },
 };
 /* clang-format on */

@@ -29,7 +29,8 @@ enum verb_id {
 	VERB_UPSTREAM_UP,
 	VERB_CONFIG_SHOW,
 	VERB_CONFIG_HELP,
-	VERB_PASSWD
+	VERB_PASSWD,
+	VERB_AUTH_TEST
 };
 
 enum verb_flag {
@@ -43,6 +44,7 @@ enum verb_flag {
 	VERB_HAS_PASSWD = 64, /* --file --delete --lock --class */
 	VERB_HAS_PLUGINS = 128, /* --plugins */
 	VERB_HAS_ONLINE = 512, /* --online, which must be given, --from --to */
+	VERB_HAS_CONFIG = 1024, /* --config */
 	VERB_HOST = 256, /* the operand is a host, not a person */
 };
 

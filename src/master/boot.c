@@ -66,6 +66,9 @@ raise_limits(void)
 		r.rlim_cur = r.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &r);
 	}
+	/* for workers that keep secrets in memory; if not, a little will do */
+	r.rlim_cur = r.rlim_max = RLIM_INFINITY;
+	setrlimit(RLIMIT_MEMLOCK, &r);
 }
 
 /* All that outlives generations. */

@@ -150,30 +150,58 @@ host_is_late(void)
 
 /* ---- what plugins call -------------------------------------------------- */
 
+static struct {
+	host_step *step; /* NULL: nobody listens */
+	void *arg;
+} trace;
+
+void
+host_trace(host_step *step, void *arg)
+{
+	trace.step = step;
+	trace.arg = arg;
+}
+
+static bool
+is_heard(enum portero_level level)
+{
+	return trace.step != NULL || log_wants((enum log_level)level);
+}
+
+void
+host_say(const char *section, enum portero_level level, const char *text)
+{
+	struct log_line l;
+
+	if (trace.step != NULL)
+		trace.step(trace.arg, section, level, text);
+	/* the two enums count alike */
+	log_begin(&l, (enum log_level)level, "plugin");
+	if (l.skip)
+		return;
+	if (hand.session_id.len > 0)
+		log_add(&l, "s", hand.session_id);
+	log_adds(&l, "plugin", section);
+	log_adds(&l, "msg", text);
+	log_end(&l);
+}
+
 __attribute__((format(printf, 3, 4))) static void
 service_log(const struct portero_host *api, enum portero_level level,
     const char *format, ...)
 {
-	/* the two enums count alike */
-	const enum log_level last = LOG_LEVEL_DEBUG;
 	const struct host *h = api->internal;
 	char text[LOG_VALUE_MAX];
-	struct log_line l;
 	va_list ap;
 
-	log_begin(&l, (enum log_level)level > last ? last :
-						     (enum log_level)level,
-	    "plugin");
-	if (l.skip)
+	if (level > PORTERO_LOG_DEBUG)
+		level = PORTERO_LOG_DEBUG;
+	if (!is_heard(level))
 		return;
 	va_start(ap, format);
 	vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
-	if (hand.session_id.len > 0)
-		log_add(&l, "s", hand.session_id);
-	log_adds(&l, "plugin", h->section);
-	log_adds(&l, "msg", text);
-	log_end(&l);
+	host_say(h->section, level, text);
 }
 
 static int64_t

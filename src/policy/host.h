@@ -23,6 +23,13 @@ struct host {
 	uint8_t key[HASH_KEY_LEN];
 };
 
+/* What a plugin or the host has to say of the question in hand. */
+void host_say(const char *section, enum portero_level level, const char *text);
+/* From here on all of it, debug lines too, goes to `step` as well. */
+typedef void host_step(void *arg, const char *section,
+    enum portero_level level, const char *text);
+void host_trace(host_step *step, void *arg);
+
 /* The host of one section. Its address must not change afterwards. */
 void host_init(struct host *h, const char *section,
     const uint8_t key[HASH_KEY_LEN]);

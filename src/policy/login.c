@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ipc/role.h"
+#include "policy/host.h"
 #include "policy/refusal.h"
 
 /* An auth section. */
@@ -353,6 +354,22 @@ take_verdict(struct login *l, const struct plugin *p, enum portero_verdict v,
 	}
 }
 
+static void
+say_verdict(const struct section *s, enum portero_verdict v)
+{
+	static const char *const words[] = {
+		[PORTERO_NEXT] = "the login is right",
+		[PORTERO_DENY] = "the login is wrong",
+		[PORTERO_DEFER] = "cannot tell now",
+		[PORTERO_UNKNOWN] = "knows nobody of this name",
+		[PORTERO_AWAY] = "nobody is there who could be asked",
+	};
+	const size_t n = sizeof words / sizeof *words;
+
+	host_say(plugin_name(s->plugin->module), PORTERO_LOG_DEBUG,
+	    (size_t)v < n && words[v] != NULL ? words[v] : "no verdict");
+}
+
 /* Asks one section. false: it does not know the person. */
 static bool
 ask(struct login *l, const struct section *s,
@@ -367,6 +384,7 @@ ask(struct login *l, const struct section *s,
 	if (s->cache != NULL)
 		epoch = login_cache_epoch(l->cache);
 	v = ask_plugin(l, s->plugin, creds);
+	say_verdict(s, v);
 	take_verdict(l, s->plugin, v, sid, a);
 	remember(l, s, creds, epoch, v, a);
 	if (v == PORTERO_AWAY)

@@ -155,15 +155,22 @@ open_tables(struct login_cache *c, enum portero_share_state state,
 	return 0;
 }
 
-/* Half of it from the memory itself, half from the start's own segment. The
- * pages that hold it are not to be swapped out, as far as we are let. */
+/* Not to be swapped out, as far as we are let: all of it as it comes into use,
+ * or at least what keys are made of. */
+static void
+keep_in_memory(const struct login_cache *c)
+{
+	(void)mlock(c, sizeof *c);
+	if (mlock2(c->share.header, c->share.size, MLOCK_ONFAULT) == -1)
+		(void)mlock(c->share.header, SHARE_HEADER_SIZE);
+}
+
+/* Half of it from the memory itself, half from the start's own segment. */
 static void
 make_key(struct login_cache *c, const uint8_t start_key[LOGIN_CACHE_KEY_LEN])
 {
 	unsigned len;
 
-	(void)mlock(c, sizeof *c);
-	(void)mlock(c->share.header, SHARE_HEADER_SIZE);
 	if (HMAC(EVP_sha256(), start_key, LOGIN_CACHE_KEY_LEN,
 		share_key(&c->share), HASH_KEY_LEN, c->key, &len) == NULL)
 		abort();
@@ -188,6 +195,7 @@ login_cache_open(int fd, const uint8_t start_key[LOGIN_CACHE_KEY_LEN],
 	c->settings = EVP_MD_CTX_new();
 	if (ret == 0 && c->settings != NULL &&
 	    EVP_DigestInit_ex(c->settings, EVP_sha256(), NULL) == 1) {
+		keep_in_memory(c);
 		make_key(c, start_key);
 		return c;
 	}

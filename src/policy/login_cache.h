@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * What directories said of logins a short while ago, in memory that all auth
- * workers share and that no disk ever sees.
+ * workers share and that no file ever holds.
  *
  * Of a password there is an HMAC under a key of this start of the server, with
  * a salt for each record; half of what the key is made of lives in another

@@ -394,23 +394,6 @@ map_memory(struct worker *w, struct error *err)
 	return 0;
 }
 
-static int
-put_secrets(struct worker *w, struct error *err)
-{
-	for (size_t i = 0; i < w->config->nmodules; i++) {
-		const struct config_module *m = &w->config->modules[i];
-		const struct portero_plugin *table =
-		    plugin_set_table(w->plugins, m->plugin);
-
-		if (table != NULL && m->options != NULL &&
-		    secrets_put(w->secrets, m->options, table->options, err) ==
-			-1)
-			return -1;
-	}
-	secrets_free(&w->secrets);
-	return 0;
-}
-
 /* From here on code of plugins runs. */
 static int
 open_plugins(struct worker *w, struct error *err)
@@ -428,8 +411,10 @@ open_plugins(struct worker *w, struct error *err)
 	resolver = plugin_set_resolver(w->plugins);
 	config_free(&w->config); /* it did not know the plugins' options */
 	w->config = start_config(&resolver, err);
-	if (w->config == NULL || put_secrets(w, err) == -1)
+	if (w->config == NULL ||
+	    secrets_put_all(w->secrets, w->config, w->plugins, err) == -1)
 		return -1;
+	secrets_free(&w->secrets);
 	return plugin_set_open(w->plugins, w->config, &shares, err);
 }
 

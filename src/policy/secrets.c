@@ -113,3 +113,19 @@ secrets_put(const struct secrets *s, struct portero_conf *conf,
 	}
 	return 0;
 }
+
+int
+secrets_put_all(const struct secrets *s, struct config *c,
+    const struct plugin_set *plugins, struct error *err)
+{
+	for (size_t i = 0; i < c->nmodules; i++) {
+		const struct config_module *m = &c->modules[i];
+		const struct portero_plugin *table =
+		    plugin_set_table(plugins, m->plugin);
+
+		if (table != NULL && m->options != NULL &&
+		    secrets_put(s, m->options, table->options, err) == -1)
+			return -1;
+	}
+	return 0;
+}

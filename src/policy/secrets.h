@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "config/conf.h"
 
+struct plugin_set;
 struct secrets;
 
 /* Reads the `*_file` options of the modules of these kinds (PLUGIN_KIND); one
@@ -20,5 +21,9 @@ void secrets_free(struct secrets **s);
 /* Puts them into every option of type PORTERO_OPT_SECRET of the section. */
 int secrets_put(const struct secrets *s, struct portero_conf *conf,
     const struct portero_option *options, struct error *err);
+
+/* The same for all modules whose plugins' options are known. */
+int secrets_put_all(const struct secrets *s, struct config *c,
+    const struct plugin_set *plugins, struct error *err);
 
 #endif
