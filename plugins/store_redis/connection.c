@@ -164,32 +164,76 @@ dial_host(const struct portero_host *host, const struct address *a,
 
 /* ---- open and close ------------------------------------------------------ */
 
+/* Makes the connection of a connected descriptor, which is its own from here
+ * on. NULL: out of memory. */
+static struct connection *
+connection_new(const struct portero_host *host, int fd)
+{
+	struct connection *c = calloc(1, sizeof *c);
+
+	if (c != NULL)
+		c->redis = redisConnectFd(fd);
+	if (c != NULL && c->redis != NULL && c->redis->reader != NULL) {
+		c->redis->flags &= ~REDIS_BLOCK;
+		c->host = host;
+		bounds_set(&c->bounds, c->redis->reader);
+		host->guard(host, fd);
+		return c;
+	}
+	if (c != NULL && c->redis != NULL)
+		redisFree(c->redis);
+	else
+		close(fd);
+	free(c);
+	return NULL;
+}
+
+/* false: it failed. */
+static bool
+secure(struct connection *c, struct tls *tls, const char *host,
+    int64_t until_ms)
+{
+	struct pollfd p = { .fd = c->redis->fd };
+	enum tls_state state;
+	int n;
+
+	if (!tls_start(tls, c->redis, host)) {
+		fail(c, "TLS: %.100s", c->redis->errstr);
+		return false;
+	}
+	for (;;) {
+		state = tls_shake_hands(tls, c->why, sizeof c->why);
+		if (state == TLS_DONE || state == TLS_FAILED)
+			return state == TLS_DONE;
+		p.events = state == TLS_READS ? POLLIN : POLLOUT;
+		n = poll(&p, 1, time_left(c->host, until_ms));
+		if (n == 0 || (n == -1 && errno != EINTR)) {
+			fail(c, "TLS: no answer in time");
+			return false;
+		}
+	}
+}
+
 struct connection *
 connection_open(const struct portero_host *host, const struct address *address,
-    int64_t until_ms, char why[WHY_LEN])
+    struct tls *tls, int64_t until_ms, char why[WHY_LEN])
 {
-	int fd = address->path != NULL
-	             ? dial_path(host, address->path, until_ms, why)
-	             : dial_host(host, address, until_ms, why);
+	int fd = address->path != NULL ?
+	    dial_path(host, address->path, until_ms, why) :
+	    dial_host(host, address, until_ms, why);
 	struct connection *c;
 
 	if (fd == -1)
 		return NULL;
-	c = calloc(1, sizeof *c);
-	if (c != NULL)
-		c->redis = redisConnectFd(fd);
-	if (c == NULL || c->redis == NULL || c->redis->reader == NULL) {
+	c = connection_new(host, fd);
+	if (c == NULL) {
 		snprintf(why, WHY_LEN, "out of memory");
-		if (c != NULL && c->redis != NULL)
-			redisFree(c->redis);
-		else
-			close(fd);
-		free(c);
 		return NULL;
 	}
-	c->host = host;
-	bounds_set(&c->bounds, c->redis->reader);
-	host->guard(host, fd);
+	if (address->is_tls && !secure(c, tls, address->host, until_ms)) {
+		snprintf(why, WHY_LEN, "%s", c->why);
+		connection_close(&c);
+	}
 	return c;
 }
 

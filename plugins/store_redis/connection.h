@@ -21,9 +21,10 @@ struct connection;
 /* Milliseconds of a clock that is never set. */
 int64_t connection_now_ms(void);
 
-/* NULL: the reason is in why. */
+/* tls: borrowed, for addresses that want it. NULL: the reason is in why. */
 struct connection *connection_open(const struct portero_host *host,
-    const struct address *address, int64_t until_ms, char why[WHY_LEN]);
+    const struct address *address, struct tls *tls, int64_t until_ms,
+    char why[WHY_LEN]);
 void connection_close(struct connection **c);
 
 /* Something came that nobody asked for, or its end. */

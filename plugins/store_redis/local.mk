@@ -20,7 +20,8 @@ store_redis_files = plugins/store_redis/store_redis.c \
 	plugins/store_redis/script.h \
 	plugins/store_redis/servers.c plugins/store_redis/servers.h \
 	plugins/store_redis/settings.c plugins/store_redis/settings.h \
-	plugins/store_redis/status.c plugins/store_redis/status.h
+	plugins/store_redis/status.c plugins/store_redis/status.h \
+	plugins/store_redis/tls.c plugins/store_redis/tls.h
 if HAVE_REDIS
 plugin_LTLIBRARIES += store_redis.la
 store_redis_la_SOURCES = $(store_redis_files)

@@ -111,7 +111,8 @@ static struct connection *
 open_primary(struct servers *s, const struct address *a, int64_t until_ms,
     char why[WHY_LEN])
 {
-	struct connection *c = connection_open(s->host, a, until_ms, why);
+	struct connection *c = connection_open(s->host, a,
+	    s->settings->tls, until_ms, why);
 
 	if (c != NULL && !greet(s, c, until_ms, why))
 		connection_close(&c);
@@ -124,7 +125,8 @@ open_primary(struct servers *s, const struct address *a, int64_t until_ms,
 
 /* Reads where the primary is. The address is cleared by the caller. */
 static bool
-read_primary(const redisReply *r, struct address *a, char why[WHY_LEN])
+read_primary(const redisReply *r, bool is_tls, struct address *a,
+    char why[WHY_LEN])
 {
 	char uri[300], err[256];
 
@@ -141,9 +143,8 @@ read_primary(const redisReply *r, struct address *a, char why[WHY_LEN])
 		return false;
 	}
 	snprintf(uri, sizeof uri,
-	    strchr(r->element[0]->str, ':') != NULL ? "redis://[%s]"
-						    : "redis://%s",
-	    r->element[0]->str);
+	    strchr(r->element[0]->str, ':') != NULL ? "%s://[%s]" : "%s://%s",
+	    is_tls ? "rediss" : "redis", r->element[0]->str);
 	if (address_read(a, uri, r->element[1]->str, err))
 		return true;
 	snprintf(why, WHY_LEN, "%.190s", err);
@@ -159,7 +160,8 @@ find_primary(const struct servers *s, const struct address *sentinel,
 		word("get-master-addr-by-name"), word(s->settings->sentinel) };
 	const struct login *l = &s->settings->sentinel_login;
 	struct connection *c =
-	    connection_open(s->host, sentinel, until_ms, why);
+	    connection_open(s->host, sentinel,
+	    s->settings->tls, until_ms, why);
 	redisReply *r = NULL;
 	bool good = false;
 
@@ -172,7 +174,7 @@ find_primary(const struct servers *s, const struct address *sentinel,
 		if (r == NULL)
 			snprintf(why, WHY_LEN, "%s", connection_why(c));
 		else
-			good = read_primary(r, a, why);
+			good = read_primary(r, sentinel->is_tls, a, why);
 	}
 	freeReplyObject(r);
 	connection_close(&c);

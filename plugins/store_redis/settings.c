@@ -17,8 +17,8 @@
 /* clang-format off */
 const struct portero_option settings_options[] = {
 	{ "uri", PORTERO_OPT_LIST,
-	  .help = "Servers: redis://host, redis://host:port or "
-	    "unix:/path/of/socket. Of several, which replicate each other, "
+	  .help = "Servers: redis://host, redis://host:port, the same with "
+	    "rediss:// for TLS, or unix:/path/of/socket. Of several, which replicate each other, "
 	    "the primary is looked for.",
 	  .required = true },
 	{ "sentinel", PORTERO_OPT_STRING,
@@ -31,6 +31,13 @@ const struct portero_option settings_options[] = {
 	  .help = "File with its password. Without there is no login." },
 	{ "sentinel_password_file", PORTERO_OPT_SECRET,
 	  .help = "File with the password that the Sentinels want." },
+	{ "ca_file", PORTERO_OPT_FILE,
+	  .help = "Authorities that may sign the certificates of rediss:// "
+	    "servers. Without: those of the system." },
+	{ "certificate", PORTERO_OPT_FILE,
+	  .help = "Our certificate, for servers that want one." },
+	{ "key", PORTERO_OPT_FILE,
+	  .help = "Its key, readable by user_policy." },
 	{ "database", PORTERO_OPT_INT, "0",
 	  .help = "Number of the database.",
 	  .min = 0, .max = 65535 },
@@ -163,10 +170,10 @@ address_read(
 	else if (strncmp(text, "unix:", 5) == 0)
 		fault = read_path(a, text + 5);
 	else if (strncmp(text, "rediss://", 9) == 0)
-		fault = "this hiredis has no TLS; portero.conf(5) shows "
-			"another way";
+		fault = read_host(a, text + 9, port);
 	else
-		fault = "it does not begin with redis:// or unix:";
+		fault = "it does not begin with redis://, rediss:// or unix:";
+	a->is_tls = strncmp(text, "rediss:", 7) == 0;
 	if (a->text == NULL)
 		fault = "out of memory";
 	if (fault != NULL)
@@ -193,6 +200,29 @@ read_servers(struct reader *r, struct settings *s)
 			r->failed = true;
 }
 
+static void
+read_tls(struct reader *r, struct settings *s)
+{
+	bool needs_tls = false;
+
+	s->tls_files = (struct tls_settings){
+		.ca_file = string(r, "ca_file"),
+		.certificate = string(r, "certificate"),
+		.key = string(r, "key"),
+	};
+	for (size_t i = 0; i < s->nservers; i++)
+		needs_tls = needs_tls || s->servers[i].is_tls;
+	if ((s->tls_files.certificate == NULL) != (s->tls_files.key == NULL))
+		fail(r, "certificate and key: both or none");
+	if (!needs_tls &&
+	    (s->tls_files.ca_file != NULL || s->tls_files.key != NULL))
+		fail(r, "ca_file, certificate and key are for rediss://");
+	if (!needs_tls || r->failed)
+		return;
+	s->tls = tls_new(&s->tls_files, r->err);
+	r->failed = s->tls == NULL;
+}
+
 struct settings *
 settings_new(const struct portero_host *host, const struct portero_conf *conf,
     char err[256])
@@ -206,6 +236,7 @@ settings_new(const struct portero_host *host, const struct portero_conf *conf,
 	}
 	s->sentinel = string(&r, "sentinel");
 	read_servers(&r, s);
+	read_tls(&r, s);
 	s->login.user = string(&r, "user");
 	s->login.password = string(&r, "password_file");
 	s->sentinel_login.password = string(&r, "sentinel_password_file");
@@ -244,6 +275,10 @@ settings_free(struct settings **s)
 		address_clear(&(*s)->servers[i]);
 	login_clear(&(*s)->login);
 	login_clear(&(*s)->sentinel_login);
+	tls_free(&(*s)->tls);
+	free((*s)->tls_files.ca_file);
+	free((*s)->tls_files.certificate);
+	free((*s)->tls_files.key);
 	free((*s)->sentinel);
 	free((*s)->prefix);
 	free(*s);

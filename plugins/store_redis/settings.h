@@ -10,6 +10,8 @@
 
 #include <portero/plugin.h>
 
+#include "tls.h"
+
 #define MAX_SERVERS 16
 
 /* Where a server listens: a host and port, or a path. */
@@ -18,6 +20,7 @@ struct address {
 	char *host; /* NULL: a path */
 	char *port;
 	char *path;
+	bool is_tls;
 };
 
 /* How to log in; both NULL: not at all. */
@@ -32,6 +35,8 @@ struct settings {
 	char *sentinel; /* name of the primary; NULL: no Sentinels */
 	struct login login;
 	struct login sentinel_login;
+	struct tls_settings tls_files;
+	struct tls *tls; /* owned; NULL: no server has TLS */
 	int database;
 	char *prefix;
 	int connect_timeout_ms;
@@ -45,7 +50,7 @@ struct settings *settings_new(const struct portero_host *host,
     const struct portero_conf *conf, char err[256]);
 void settings_free(struct settings **s);
 
-/* Reads redis://host[:port] or unix:/path. false: the reason is in err. What
+/* Reads redis://host[:port], rediss://... or unix:/path. false: the reason is in err. What
  * it holds is freed with address_clear() in any case. */
 bool address_read(
     struct address *a, const char *text, const char *port, char err[256]);

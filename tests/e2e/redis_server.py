@@ -26,8 +26,10 @@ class Error(Exception):
 class Connection:
     """Speaks RESP2: bytes, integers, None and lists come back."""
 
-    def __init__(self, port, timeout=10):
+    def __init__(self, port, context=None, timeout=10):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+        if context:
+            self.socket = context.wrap_socket(self.socket)
         self.file = self.socket.makefile("rb")
 
     def close(self):
@@ -69,12 +71,17 @@ class Redis:
     def __init__(self, folder, port=None, is_sentinel=False, **options):
         self.folder = folder
         self.port = port or harness.free_port()
+        self.context = None
+        if "tls_port" in options:  # then on that port only
+            self.port = options["tls_port"]
+            self.context = harness.certificates().client_context(
+                check_hostname=False)
         self.is_sentinel = is_sentinel
         self.password = options.get("requirepass")
         self.process = None
         self.config = folder / f"redis-{self.port}.conf"
         kept = {} if is_sentinel else {"save": '""', "appendonly": "no"}
-        options = {"bind": "127.0.0.1", "port": self.port, "dir": folder,
+        options = {"bind": "127.0.0.1", "port": 0 if self.context else self.port, "dir": folder,
                    "logfile": f"redis-{self.port}.log", **kept, **options}
         self.config.write_text("".join(
             f"{name.replace('_', '-')} {value}\n"
@@ -105,7 +112,7 @@ class Redis:
 
     def ask(self, *words):
         """One command on a connection of its own."""
-        connection = Connection(self.port)
+        connection = Connection(self.port, self.context)
         try:
             if self.password:
                 connection.ask("AUTH", self.password)

@@ -3,19 +3,24 @@
 """Quotas in Redis: one limit on many hosts."""
 import contextlib
 import re
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 import client as smtp
 from directory import SOURCE
-from harness import running, wait_until
+from harness import (certificates, config_text, default_options, free_port,
+                     plugin_dir, program, running, wait_until)
 from ledger import (background, in_parallel, limit, quota, used, wait_used)
 from redis_server import SERVER, running_redis, watched_redis
 
 pytestmark = pytest.mark.skipif(
     not SERVER, reason="redis-server is not installed")
 
+# whether the plugin was built with TLS
+HAS_TLS = b"SSL_do_handshake" in Path(plugin_dir(), "store_redis.so").read_bytes()
 LETTER = ["MAIL FROM:<ana@example.org>", "RCPT TO:<bob@example.net>", "DATA",
           b"Subject: test\r\n\r\ntext\r\n.\r\n"]
 
@@ -108,6 +113,48 @@ def test_a_socket_of_the_same_machine(sink, redis_on_socket):
             as portero, portero.login() as client:
         codes = [last(smtp.lockstep(client, LETTER)).code for _ in range(2)]
         assert codes == [250, 450]
+
+
+# ---- TLS ----
+
+def tls_redis():
+    certs = certificates()
+    return running_redis(
+        tls_port=free_port(), tls_cert_file=certs.certificate("mx"),
+        tls_key_file=certs.key("mx"), tls_ca_cert_file=certs.ca,
+        tls_auth_clients="no")
+
+
+def send_two(sink, portero_store):
+    """What becomes of two messages with a limit of one."""
+    with running(sink, store={"on_store_failure": "defer", **portero_store},
+                 policy=quota(limit("burst", "30m", messages=1))["policy"]) \
+            as portero, portero.login() as client:
+        return [last(smtp.lockstep(client, LETTER)).code for _ in range(2)]
+
+
+def test_tls_checks_the_name_or_is_refused(sink, tmp_path):
+    """hiredis before 1.0 has none; that must be told, and no plain text."""
+    ca = str(certificates().ca)
+    if not HAS_TLS:
+        text = config_text({**default_options(tmp_path, sink), "store": {
+            "plugin": "store_redis", "uri": ["rediss://localhost"]}})
+        (tmp_path / "conf").write_text(text + "\n")
+        (tmp_path / "users").write_text("")
+        done = subprocess.run([program("PORTEROD", "porterod"), "-t", "-c",
+                               str(tmp_path / "conf")], capture_output=True,
+                              text=True, check=False)
+        assert done.returncode != 0 and "hiredis 1.0" in done.stderr, done
+        return
+    with tls_redis() as redis:
+        uri = f"rediss://localhost:{redis.port}"
+        good = {"plugin": "store_redis", "uri": [uri], "ca_file": ca}
+        assert send_two(sink, good) == [250, 450]
+        for change in ({"ca_file": None},
+                       {"uri": [f"rediss://127.0.0.1:{redis.port}"]},
+                       {"uri": [f"redis://localhost:{redis.port}"],
+                        "ca_file": None}):
+            assert send_two(sink, {**good, **change}) == [451, 451]
 
 
 # ---- fail-over ----

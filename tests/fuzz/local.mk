@@ -43,6 +43,7 @@ tests_fuzz_fuzz_redis_reply_SOURCES = tests/fuzz/fuzz_redis_reply.c \
 	plugins/store_redis/bounds.c plugins/store_redis/bounds.h \
 	plugins/store_redis/call.c plugins/store_redis/call.h \
 	plugins/store_redis/connection.c plugins/store_redis/connection.h \
+	plugins/store_redis/tls.c plugins/store_redis/tls.h \
 	$(fuzz_driver)
 nodist_tests_fuzz_fuzz_redis_reply_SOURCES = plugins/store_redis/script.c
 tests_fuzz_fuzz_redis_reply_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
