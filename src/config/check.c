@@ -118,6 +118,18 @@ check_names(const struct config *c, struct config_messages *m)
 			    "%s is empty", names[i]);
 }
 
+/* Characters that can stand in a local part, other than the dot. */
+static void
+check_delimiters(const struct config *c, struct config_messages *m)
+{
+	const char *all = c->sub_address_delimiters;
+
+	if (strspn(all, "!#$%&'*+-/=?^_`{|}~") != strlen(all))
+		config_error(m, at_option(c->root, "sub_address_delimiters"),
+		    "sub_address_delimiters = \"%.20s\": neither letters, "
+		    "digits, dots nor blanks begin a tag", all);
+}
+
 /* The link goes into replies: short, printable, no space. */
 static void
 check_help_url(struct config *c, struct config_messages *m)
@@ -612,6 +624,7 @@ check_config(struct config *c, struct config_messages *m)
 	take_networks(&c->exempt, c->root, "exempt_networks", m);
 	check_paths(c, m);
 	check_help_url(c, m);
+	check_delimiters(c, m);
 	check_tls(c, m);
 	check_listens(c, m);
 	check_modules(c, m);

@@ -168,6 +168,7 @@ take_smtp(struct config *c)
 
 	c->hostname = take_string(r, "hostname");
 	c->help_url = take_string(r, "help_url");
+	c->sub_address_delimiters = take_string(r, "sub_address_delimiters");
 	c->bare_newline =
 	    (enum smtp_bare_newline)config_get_int(r, "bare_newline");
 	c->max_recipients = (int)config_get_int(r, "max_recipients");
@@ -318,6 +319,7 @@ config_free(struct config **c_r)
 	free(c->user_policy);
 	free(c->group_control);
 	free(c->help_url);
+	free(c->sub_address_delimiters);
 	free(c->log_file);
 	section_free(&c->root);
 	origins_free(&c->origins);

@@ -265,6 +265,9 @@ const struct portero_option options_root[] = {
 	  .help = "What becomes of line feeds without carriage return in a "
 	    "message: made whole, or the message is refused.",
 	  .choices = newlines },
+	{ "sub_address_delimiters", PORTERO_OPT_STRING, "\"+\"",
+	  .help = "Characters that begin a tag: who owns ana@example.org owns "
+	    "ana+shop@example.org, too. Empty: nobody does." },
 	{ "max_recipients", PORTERO_OPT_INT, "1000",
 	  .help = "Recipients in one message; further ones get 452. More than "
 	    "about 1,000 long addresses do not fit a question to the policies: "

@@ -115,15 +115,50 @@ identity_domain(const struct portero_identity *i)
 	return domain;
 }
 
-enum portero_owned
-identity_owns(const struct portero_identity *i, struct str address)
+static bool
+is_listed(const struct portero_identity *i, struct str address)
 {
 	struct str own;
 
 	for (uint32_t at = 0; at < i->addresses_len; at += own.len + 1) {
 		own = str_of(i->addresses + at);
 		if (str_case_eq(own, address))
-			return PORTERO_OWNED_YES;
+			return true;
 	}
+	return false;
+}
+
+enum portero_owned
+identity_owns(const struct portero_identity *i, struct str address,
+    const char *delimiters)
+{
+	char plain[ADDRESS_MAX + 1];
+
+	if (is_listed(i, address) ||
+	    (address_plain(plain, address, delimiters) > 0 &&
+		is_listed(i, str_of(plain))))
+		return PORTERO_OWNED_YES;
 	return i->addresses_complete ? PORTERO_OWNED_NO : PORTERO_OWNED_UNKNOWN;
+}
+
+size_t
+address_plain(char to[ADDRESS_MAX + 1], struct str address,
+    const char *delimiters)
+{
+	const char *at;
+	size_t local, len;
+
+	if (address.len == 0 || address.len > ADDRESS_MAX ||
+	    address.ptr[0] == '"' ||
+	    memchr(address.ptr, '\0', address.len) != NULL)
+		return 0;
+	memcpy(to, address.ptr, address.len);
+	to[address.len] = '\0';
+	at = strrchr(to, '@');
+	local = strcspn(to, delimiters);
+	if (at == NULL || local == 0 || local >= (size_t)(at - to))
+		return 0;
+	len = address.len - (size_t)(at - to);
+	memmove(to + local, at, len + 1);
+	return local + len;
 }

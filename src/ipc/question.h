@@ -27,6 +27,7 @@
 #define IDENTITY_MAX 4096  /* encoded */
 #define PERSON_ID_MAX 255  /* canonical id, or its domain */
 #define PERSON_CLASS_MAX 63
+#define ADDRESS_MAX 320    /* longer than any that is legal */
 #define TXID_LEN 16
 #define SETTLES_MAX 16     /* settles that may ride on one question */
 #define ASKER_MASTER 0xffffu /* header.asker of a settle sent by the master */
@@ -278,7 +279,11 @@ int identity_decode_from(struct str blob, struct portero_identity *i, struct str
 /* The key of the DOMAIN scope: what follows the last @ of the id, else of the
  * first address; "" when neither has one. Points into *i. */
 struct str identity_domain(const struct portero_identity *i);
-/* Is the address in the identity's list? NO only if the list is complete. */
-enum portero_owned identity_owns(const struct portero_identity *i, struct str address);
+/* Is the address, with or without its tag, in the identity's list? NO only if
+ * the list is complete. */
+enum portero_owned identity_owns(const struct portero_identity *i, struct str address, const char *delimiters);
+/* A sub-address (RFC 5233) without its tag: what stands in the local part from
+ * the first of the delimiters on. Its length; 0: it has none, or is quoted. */
+size_t address_plain(char to[ADDRESS_MAX + 1], struct str address, const char *delimiters);
 
 #endif

@@ -95,7 +95,8 @@ chain_new(struct plugin *const *plugins, size_t n,
 	c->settings = *settings;
 	c->inquiry = (struct inquiry){ .tally = &c->tally,
 		.shared = settings->shared,
-		.row = settings->row };
+		.row = settings->row,
+		.delimiters = settings->delimiters };
 	c->tally.host_key = str_of(settings->hostname);
 	c->tally.lifetime_s = settings->lifetime_s;
 	c->tally.tombstone_s = settings->tombstone_s;

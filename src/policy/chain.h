@@ -22,6 +22,7 @@
 
 struct chain_settings {
 	const char *hostname;    /* key of the HOST scope; borrowed */
+	const char *delimiters;  /* of sub-addresses; borrowed */
 	int max_recipients;      /* of one message */
 	uint32_t lifetime_s;     /* of a reservation: longer than any message */
 	uint32_t tombstone_s;    /* of a settle: longer than any question */

@@ -52,7 +52,7 @@ inquiry_open(struct inquiry *i, const struct judge_question *q)
 	if (i->is_known && q->sender_owned == PORTERO_OWNED_UNKNOWN &&
 	    q->reverse_path.len > 0)
 		i->facts.sender_owned = identity_owns(&i->identity,
-		    q->reverse_path);
+		    q->reverse_path, i->delimiters);
 }
 
 void

@@ -23,6 +23,7 @@ struct inquiry {
 	struct tally *tally;   /* borrowed; where charges go */
 	struct shared *shared; /* borrowed; counters */
 	unsigned row;
+	const char *delimiters; /* of sub-addresses; borrowed */
 	/* of the question in hand */
 	struct portero_identity identity;
 	bool is_known; /* the identity could be read */

@@ -39,6 +39,7 @@ struct login {
 	struct login_cache *cache; /* borrowed; NULL: none */
 	struct shared *shared; /* borrowed */
 	unsigned row;
+	const char *delimiters; /* borrowed */
 	/* what the answer points to */
 	struct portero_identity identity;
 	struct portero_reply reply;
@@ -48,7 +49,7 @@ struct login {
 
 struct login *
 login_new(struct plugin *const *plugins, size_t n, struct shared *shared,
-    unsigned row)
+    unsigned row, const char *delimiters)
 {
 	struct login *l = xcalloc(1, sizeof *l);
 
@@ -58,6 +59,7 @@ login_new(struct plugin *const *plugins, size_t n, struct shared *shared,
 	l->nsections = n;
 	l->shared = shared;
 	l->row = row;
+	l->delimiters = delimiters;
 	return l;
 }
 
@@ -453,30 +455,46 @@ find_section(const struct login *l, struct str section)
 	return NULL; /* a reload removed it */
 }
 
+static enum portero_owned
+ask_owned(struct login *l, const struct plugin *p,
+    const struct owns_question *q, struct str address)
+{
+	const struct portero_str lent = { address.ptr, address.len };
+
+	switch (p->table->auth->owns(p->ctx, &l->identity, lent)) {
+	case PORTERO_NEXT:
+		return PORTERO_OWNED_YES;
+	case PORTERO_DENY:
+		return PORTERO_OWNED_NO;
+	case PORTERO_DEFER:
+	case PORTERO_AWAY:
+		return PORTERO_OWNED_UNKNOWN;
+	default:
+		plugin_failed(l, p, q->session_id, "no verdict on an address");
+		return PORTERO_OWNED_UNKNOWN;
+	}
+}
+
 void
 login_owns(struct login *l, const struct owns_question *q,
     struct owns_answer *a)
 {
-	const struct portero_str address = { q->address.ptr, q->address.len };
+	char plain[ADDRESS_MAX + 1];
 	const struct plugin *p;
-	enum portero_verdict v;
 	struct str section;
 
 	a->owned = PORTERO_OWNED_UNKNOWN;
 	if (identity_decode_from(q->identity, &l->identity, &section) == -1)
 		return;
-	a->owned = identity_owns(&l->identity, q->address);
+	a->owned = identity_owns(&l->identity, q->address, l->delimiters);
 	p = find_section(l, section);
 	if (a->owned != PORTERO_OWNED_UNKNOWN || p == NULL ||
 	    p->table->auth->owns == NULL)
 		return;
-	v = p->table->auth->owns(p->ctx, &l->identity, address);
-	if (v == PORTERO_NEXT)
-		a->owned = PORTERO_OWNED_YES;
-	else if (v == PORTERO_DENY)
-		a->owned = PORTERO_OWNED_NO;
-	else if (v != PORTERO_DEFER && v != PORTERO_AWAY)
-		plugin_failed(l, p, q->session_id, "no verdict on an address");
+	a->owned = ask_owned(l, p, q, q->address);
+	if (a->owned == PORTERO_OWNED_NO &&
+	    address_plain(plain, q->address, l->delimiters) > 0)
+		a->owned = ask_owned(l, p, q, str_of(plain));
 }
 
 void

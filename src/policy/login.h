@@ -21,7 +21,8 @@ struct login;
 
 /* plugins: auth sections; borrowed, but not the array. shared: borrowed. */
 struct login *login_new(struct plugin *const *plugins, size_t n,
-    struct shared *shared, unsigned row);
+    struct shared *shared, unsigned row,
+    const char *delimiters);
 void login_free(struct login **l);
 /* May the answers of any section be remembered? */
 bool login_wants_cache(const struct login *l);

@@ -439,6 +439,7 @@ build(struct worker *w, struct error *err)
 	size_t n = plugin_set_count(w->plugins);
 	const struct config *c = w->config;
 	const struct chain_settings settings = { .hostname = c->hostname,
+		.delimiters = c->sub_address_delimiters,
 		.max_recipients = c->max_recipients,
 		.lifetime_s = (uint32_t)((c->data_timeout_ms +
 					     c->dot_timeout_ms) /
@@ -453,7 +454,8 @@ build(struct worker *w, struct error *err)
 		plugins[i] = plugin_set_at(w->plugins, i);
 	w->scratch = record_scratch_new();
 	if (w->args->role == ROLE_AUTH) {
-		w->login = login_new(plugins, n, w->shared, w->args->row);
+		w->login = login_new(plugins, n, w->shared, w->args->row,
+		    c->sub_address_delimiters);
 		return open_login_cache(w, err);
 	}
 	w->chain = chain_new(plugins, n, &settings);

@@ -72,7 +72,7 @@ check_identity(const uint8_t *data, size_t len)
 		&section) == -1)
 		return;
 	(void)identity_domain(&i);
-	(void)identity_owns(&i, STR("ana@example.org"));
+	(void)identity_owns(&i, STR("ana@example.org"), "+");
 	n = identity_encode_from(again, sizeof again, &i, section);
 	assert(n == len && memcmp(again, data, len) == 0);
 }

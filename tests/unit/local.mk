@@ -39,6 +39,7 @@ unit_tests = \
 	tests/unit/test_policy_guard \
 	tests/unit/test_policy_rate \
 	tests/unit/test_policy_secrets \
+	tests/unit/test_policy_sender \
 	tests/unit/test_policy_size \
 	tests/unit/test_proxy \
 	tests/unit/test_question \
@@ -122,6 +123,9 @@ tests_unit_test_policy_guard_CFLAGS = $(AM_CFLAGS)
 tests_unit_test_policy_rate_SOURCES = tests/unit/test_policy_rate.c \
 	$(fake_host) plugins/policy_rate/policy_rate.c
 tests_unit_test_policy_rate_CFLAGS = $(AM_CFLAGS)
+tests_unit_test_policy_sender_SOURCES = tests/unit/test_policy_sender.c \
+	$(fake_host) plugins/policy_sender/policy_sender.c
+tests_unit_test_policy_sender_CFLAGS = $(AM_CFLAGS)
 tests_unit_test_policy_size_SOURCES = tests/unit/test_policy_size.c \
 	$(fake_host) plugins/policy_size/policy_size.c
 tests_unit_test_policy_size_CFLAGS = $(AM_CFLAGS)

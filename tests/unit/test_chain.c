@@ -272,6 +272,7 @@ build(void)
 {
 	static const struct chain_settings settings_of = {
 		.hostname = "smtp.example.org",
+		.delimiters = "+",
 		.max_recipients = 100,
 		.lifetime_s = 1000,
 		.tombstone_s = 60

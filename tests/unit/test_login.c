@@ -80,7 +80,7 @@ setup(void **state)
 			    .class_name = "staff" } };
 	}
 	shared = calloc(1, sizeof *shared);
-	login = login_new(list, 2, shared, 0);
+	login = login_new(list, 2, shared, 0, "+");
 	q = (struct login_question){ .login = STR("Ana"),
 		.password = STR("s3cret"),
 		.session_id = STR("7Q3K9F2M") };

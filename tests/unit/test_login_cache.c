@@ -428,7 +428,7 @@ test_what_the_host_makes_of_it(void **state)
 		struct login_cache *c = login_cache_open(fd, start_key, &err);
 		char cause[64];
 
-		login = login_new(list, 1, shared, 0);
+		login = login_new(list, 1, shared, 0, "+");
 		assert_true(login_wants_cache(login));
 		login_use_cache(login, c);
 		login_cache_flush(c, STR(""));
@@ -455,7 +455,7 @@ test_what_the_host_makes_of_it(void **state)
 	assert_int_equal(shared->rows[0].counter[COUNTER_LOGIN_CACHE_AWAY], 1);
 	assert_true(shared->rows[0].counter[COUNTER_LOGIN_CACHE_MISS] > 20);
 	module.cache_time_s = 0;
-	login = login_new(list, 1, shared, 0);
+	login = login_new(list, 1, shared, 0, "+");
 	assert_false(login_wants_cache(login));
 	login_free(&login);
 	free(shared);

@@ -538,13 +538,51 @@ test_own_addresses_are_found_whatever_their_case(void **state)
 	struct portero_identity i = ana;
 
 	(void)state;
-	assert_int_equal(identity_owns(&i, STR("A.Garcia@Example.ORG")),
+	assert_int_equal(identity_owns(&i, STR("A.Garcia@Example.ORG"), "+"),
 	    PORTERO_OWNED_YES);
-	assert_int_equal(identity_owns(&i, STR("ana@example.or")),
+	assert_int_equal(identity_owns(&i, STR("ana@example.or"), "+"),
 	    PORTERO_OWNED_NO);
 	i.addresses_complete = false;
-	assert_int_equal(identity_owns(&i, STR("bob@example.org")),
+	assert_int_equal(identity_owns(&i, STR("bob@example.org"), "+"),
 	    PORTERO_OWNED_UNKNOWN);
+}
+
+static void
+test_a_sub_address_belongs_to_whom_its_plain_one_does(void **state)
+{
+	/* clang-format off */
+	static const struct {
+		const char *address, *delimiters, *plain;
+	} cases[] = {
+		{ "ana+shop@example.org",    "+",  "ana@example.org" },
+		{ "ana+a+b@example.org",     "+",  "ana@example.org" },
+		{ "ana+@example.org",        "+",  "ana@example.org" },
+		{ "ana-x+y@example.org",     "+-", "ana@example.org" },
+		{ "ana-x@example.org",       "+",  "" },
+		{ "ana+x@example.org",       "",   "" },
+		{ "+x@example.org",          "+",  "" },
+		{ "ana@a+b.example.org",     "+",  "" },
+		{ "\"ana+x\"@example.org", "+",  "" },
+		{ "ana+x",                   "+",  "" },
+		{ "",                        "+",  "" },
+	};
+	/* clang-format on */
+	char plain[ADDRESS_MAX + 1];
+	struct portero_identity i = ana;
+
+	(void)state;
+	for (size_t n = 0; n < sizeof cases / sizeof *cases; n++) {
+		size_t len = address_plain(plain, str_of(cases[n].address),
+		    cases[n].delimiters);
+
+		assert_int_equal(len, strlen(cases[n].plain));
+		if (len > 0)
+			assert_string_equal(plain, cases[n].plain);
+	}
+	assert_int_equal(identity_owns(&i, STR("a.garcia+x@example.org"), "+"),
+	    PORTERO_OWNED_YES);
+	assert_int_equal(identity_owns(&i, STR("a.garcia+x@example.org"), ""),
+	    PORTERO_OWNED_NO);
 }
 
 static void
@@ -585,6 +623,8 @@ main(void)
 		    test_an_identity_that_is_broken_or_too_big_is_not_encoded),
 		cmocka_unit_test(
 		    test_own_addresses_are_found_whatever_their_case),
+		cmocka_unit_test(
+		    test_a_sub_address_belongs_to_whom_its_plain_one_does),
 		cmocka_unit_test(
 		    test_the_domain_is_the_ids_else_the_first_addresss),
 	};
