@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import faults
 import memory
 from harness import IS_ROOT, Section, running, wait_until
 from redis_server import SERVER, running_redis
@@ -150,6 +151,17 @@ def test_no_policy_workers_no_login(start):
     assert portero.wait_event("auth", result="deferred")
     wait_until(lambda: len(portero.pids("policy")) == 2, 5, "workers")
     assert attempt(portero, OFFICE).code == 235
+
+
+@pytest.mark.parametrize("kind", ["crash", "wait", "nonsense", "none"])
+def test_a_faulty_policy_is_try_later(start, kind):
+    portero = start(policy=[faults.policy(kind, "login")], store=faults.STORE,
+                    policy_timeout="1s")
+    portero.may_crash = True
+    assert attempt(portero, HOTEL, f"{kind}-login").status == "454 4.7.0"
+    assert portero.wait_event("auth", result="deferred")
+    assert attempt(portero, HOTEL).code == 235
+    assert attempt(portero, HOTEL, "ana", "wrong").code == 535
 
 
 @pytest.mark.skipif(not SERVER, reason="redis-server is not installed")

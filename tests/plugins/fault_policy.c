@@ -3,14 +3,14 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * fault_policy: a policy that does wrong, as fault.h tells, when the word
- * occurs in the reverse-path.
+ * occurs in the reverse-path; at login in the typed name.
  */
 #include "fault.h"
 
 static const char *const stage_names[] = { "mail", "rcpt", "data", "end",
-	"outcome", NULL };
+	"outcome", "login", NULL };
 static const enum portero_stage stages[] = { PORTERO_MAIL, PORTERO_RCPT,
-	PORTERO_DATA, PORTERO_END, PORTERO_OUTCOME };
+	PORTERO_DATA, PORTERO_END, PORTERO_OUTCOME, PORTERO_LOGIN };
 
 static const struct portero_option options[] = {
 	FAULT_OPTIONS,
@@ -46,7 +46,9 @@ fault_judge(void *ctx, const struct portero_facts *facts,
 	enum portero_verdict v;
 
 	if (facts->stage != stages[f->stage] ||
-	    !fault_is_due(f, facts->reverse_path))
+	    !fault_is_due(f, facts->stage == PORTERO_LOGIN
+			? facts->login
+			: facts->reverse_path))
 		return PORTERO_NEXT;
 	v = fault_commit(f);
 	if (v != PORTERO_NEXT)
@@ -69,7 +71,7 @@ fault_stages(const void *ctx)
 static const struct portero_policy policy = {
 	.size = sizeof policy,
 	.stages = PORTERO_MAIL | PORTERO_RCPT | PORTERO_DATA | PORTERO_END |
-	    PORTERO_OUTCOME,
+	    PORTERO_OUTCOME | PORTERO_LOGIN,
 	.judge = fault_judge,
 	.stages_used = fault_stages,
 };
