@@ -275,7 +275,8 @@ const struct portero_option options_root[] = {
 	  .min = 1, .max = 2000 },
 	{ "max_connections", PORTERO_OPT_INT, "10000",
 	  .help = "Connections that one session worker serves at a time. Who "
-	    "comes then is told to try later.",
+	    "comes then takes the place of one that has not logged in within "
+	    "a sixth of login_timeout; if there is none he is told to try later.",
 	  .min = 1, .max = 1000000 },
 	{ "max_host_connections", PORTERO_OPT_COUNT, "50",
 	  .help = "Connections that one IPv4 address, or one /64 of IPv6, may "

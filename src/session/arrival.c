@@ -21,6 +21,9 @@
 /* A load balancer sends its header with the connection. */
 #define PROXY_MS 5000
 #define TELL_EVERY_MS 1000
+/* What everybody has for his login, however many come: this part of
+ * login_timeout. */
+#define WELCOME_PART 6
 
 /* Why a client is turned away. */
 struct refused {
@@ -144,6 +147,30 @@ turn_away(struct session_worker *w, int fd, const struct config_listen *listen,
 	close(fd);
 }
 
+/* ---- making room -------------------------------------------------------- */
+
+void
+arrival_settle(struct session *s)
+{
+	if (!s->is_new)
+		return;
+	s->is_new = false;
+	TAILQ_REMOVE(&s->worker->newcomers, s, new_entry);
+}
+
+bool
+arrival_make_room(struct session_worker *w)
+{
+	struct session *s = TAILQ_FIRST(&w->newcomers);
+
+	if (s == NULL || worker_now_ms(w) - s->opened_ms <
+		w->config->login_timeout_ms / WELCOME_PART)
+		return false;
+	arrival_settle(s);
+	session_die(s, "made room");
+	return true;
+}
+
 /* ---- coming in ---------------------------------------------------------- */
 
 void
@@ -184,6 +211,8 @@ session_new(struct session_worker *w, int fd,
 	assert(s->timer != NULL);
 	session_io_open(&s->io, w->base, fd, session_on_io, s);
 	TAILQ_INSERT_TAIL(&w->sessions, s, entry);
+	TAILQ_INSERT_TAIL(&w->newcomers, s, new_entry);
+	s->is_new = true;
 	w->nsessions++;
 	if (w->nsessions > w->peak_sessions)
 		w->peak_sessions = w->nsessions;
@@ -201,7 +230,8 @@ session_open(struct session_worker *w, int fd,
 	struct session *s;
 
 	address_of(&g.address, peer);
-	if (w->nsessions >= (size_t)w->config->max_connections)
+	if (w->nsessions >= (size_t)w->config->max_connections &&
+	    !arrival_make_room(w))
 		refused = &is_full;
 	else if (!listen->proxy)
 		refused = guest_enter(w, &g);

@@ -25,6 +25,11 @@ struct guest {
 /* What has come of the PROXY header is taken. true: it is complete, and the
  * client it names may stay. */
 bool arrival_read_proxy(struct session *s);
+/* In a crowd, who has not logged in for a while gives way to the next one.
+ * false: there is nobody like that. */
+bool arrival_make_room(struct session_worker *w);
+/* No newcomer any more: logged in, or going. */
+void arrival_settle(struct session *s);
 /* The client goes: counted no longer. */
 void guest_leave(struct session_worker *w, struct guest *g);
 

@@ -75,6 +75,7 @@ login_ok(struct session *s, const struct login_answer *a)
 	worker_count(s->worker, COUNTER_SESSIONS_LOGGED_IN, 1);
 	session_io_forget_secrets(&s->io, false);
 	input_wipe_used(s);
+	arrival_settle(s);
 	log_auth(s, "ok", a);
 	attempt_tell(s, PORTERO_ATTEMPT_RIGHT, 0);
 	reply(s, REPLY_LOGGED_IN);

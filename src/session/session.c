@@ -88,6 +88,7 @@ session_free(struct session *s)
 	TAILQ_REMOVE(&w->sessions, s, entry);
 	w->nsessions--;
 	guest_leave(w, &s->guest);
+	arrival_settle(s);
 	event_free(s->timer);
 	session_io_close(&s->io);
 	buf_wipe(&s->in);

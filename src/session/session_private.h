@@ -52,7 +52,9 @@ struct transaction;
 struct session {
 	TAILQ_ENTRY(session) entry;       /* worker->sessions */
 	TAILQ_ENTRY(session) dirty_entry; /* worker->dirty */
+	TAILQ_ENTRY(session) new_entry;   /* worker->newcomers, if is_new */
 	bool is_dirty, is_dead, is_resumed, is_lingering;
+	bool is_new;              /* may have to make room for others */
 	bool data_refused;        /* DATA was refused this moment */
 	bool is_orphaned;         /* what follows may belong to a refused MAIL */
 	void (*owns_asked)(struct session *s);

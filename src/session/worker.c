@@ -137,7 +137,8 @@ on_accept(evutil_socket_t listen_fd, short what, void *arg)
 
 	(void)what;
 	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-		if (loop->w.nsessions >= loop->max_sessions) {
+		if (loop->w.nsessions >= loop->max_sessions &&
+		    !arrival_make_room(&loop->w)) {
 			accept_pause(loop, EMFILE);
 			return;
 		}
@@ -383,6 +384,7 @@ loop_open(struct worker_loop *loop, struct relay_access *const *access)
 
 	TAILQ_INIT(&w->sessions);
 	TAILQ_INIT(&w->dirty);
+	TAILQ_INIT(&w->newcomers);
 	TAILQ_INIT(&w->detached);
 	w->pool = relay_pool_new(&setup);
 	w->questions = questions_new(w);

@@ -49,6 +49,7 @@ struct session_worker {
 	bool draining;
 	struct session_list sessions; /* all living */
 	struct session_list dirty;    /* to be flushed or freed this turn */
+	struct session_list newcomers; /* not logged in; the oldest first */
 	size_t nsessions, peak_sessions;
 	struct crowd_sheet *sheet; /* of clients and persons; NULL: not counted */
 	uint64_t nuntold;          /* turned away since the log's last line */

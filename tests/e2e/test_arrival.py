@@ -151,6 +151,23 @@ def test_a_full_worker_says_so(start):
     leave(clients)
 
 
+def test_who_does_not_log_in_makes_room(start):
+    """In a crowd, after a sixth of the time; the others stay."""
+    portero = start(session_workers=1, max_connections=5, login_timeout="9s")
+    at_work = portero.login()
+    idle = come(portero, "127.0.0.1", 4)
+    assert portero.connect("submission").greeting.code == 421
+    time.sleep(1.6)
+    with portero.connect("submission") as client:
+        assert client.greeting.code == 220
+        assert idle[0].is_closed()
+        idle[1].expect(250, "EHLO x")
+        at_work.expect(250, "NOOP")
+    assert portero.wait_event("session", end="made room")
+    leave(idle)
+    at_work.close()
+
+
 def test_parallel_messages_of_one_person(start, sink):
     portero = start(max_transactions=3)
     clients = [portero.login() for _ in range(4)]
