@@ -118,7 +118,8 @@ start(struct auth_test *t, struct error *err)
 	n = plugin_set_count(t->plugins);
 	for (size_t i = 0; i < n; i++)
 		plugins[i] = plugin_set_at(t->plugins, i);
-	t->login = login_new(plugins, n, t->shared, 0);
+	t->login = login_new(plugins, n, t->shared, 0,
+	    t->config->sub_address_delimiters);
 	return 0;
 }
 
