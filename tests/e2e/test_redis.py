@@ -98,6 +98,13 @@ def test_the_rights_of_the_manual_are_enough(sink):
                          for _ in range(3)]
             assert codes == [250, 250, 450]
             wait_used(portero, 2, "burst")
+            status = portero.ctl("store", "status")
+            assert status.returncode == 0, status
+            for word in ("noeviction", "persistence", "latency", "script",
+                         "memory per person"):
+                assert word in status.stdout, status.stdout
+            top = portero.ctl("limits", "top")
+            assert top.returncode == 0 and "ana" in top.stdout, top
             assert portero.ctl("limits", "reset", "ana").returncode == 0
             assert used(portero, "burst") == 0
             warnings = [e for e in portero.events() if e["level"] == "warning"]

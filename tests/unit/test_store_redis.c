@@ -471,6 +471,63 @@ test_what_the_server_cannot_do_is_certainly_not_done(void **state)
 	}
 }
 
+/* ---- settings ---------------------------------------------------------- */
+
+static void
+test_what_is_wrong_with_the_settings_is_told(void **state)
+{
+	static const struct {
+		const char *name, *value, *uri, *wanted;
+	} cases[] = {
+		{ "database", "0", "127.0.0.1", "redis://" },
+		{ "database", "0", "http://127.0.0.1", "redis://" },
+		{ "database", "0", "redis://", "no host" },
+		{ "database", "0", "redis://:6379", "no host" },
+		{ "database", "0", "redis://[::1", "no host" },
+		{ "database", "0", "redis://[::1]x", "no host" },
+		{ "database", "0", "redis://a:", "no port" },
+		{ "database", "0", "redis://a:0", "no port" },
+		{ "database", "0", "redis://a:65536", "no port" },
+		{ "database", "0", "redis://a:6379x", "no port" },
+		{ "database", "0", "redis://u:p@a", "password_file" },
+		{ "database", "0", "redis://a/2", "database" },
+		{ "database", "0", "unix:socket", "path" },
+		{ "database", "0", "unix:", "path" },
+		{ "prefix", "", "redis://a", "prefix" },
+		{ "prefix", "a{b}", "redis://a", "prefix" },
+		{ "prefix", "a*", "redis://a", "prefix" },
+		{ "user", "portero", "redis://a", "password_file" },
+		{ "sentinel_password_file", "x", "redis://a", "sentinel" },
+		{ "ca_file", "/ca.pem", "redis://a", "rediss://" },
+		{ "certificate", "/c.pem", "redis://a", "both or none" },
+		{ "database", "0", "redis://[::1]", NULL },
+		{ "database", "7", "redis://a.example:7000", NULL },
+		{ "sentinel", "quotas", "redis://10.0.0.5", NULL },
+		{ "prefix", "mail:test-1", "unix:///run/redis.sock", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct portero_conf *conf =
+		    fake_conf_new(portero_plugin.options, "");
+		char err[256] = "";
+		void *ctx = NULL;
+		int ret;
+
+		fake_conf_set(conf, "uri", cases[i].uri);
+		fake_conf_set(conf, cases[i].name, cases[i].value);
+		ret = portero_plugin.open(&fake_host, conf, NULL, 0,
+		    PORTERO_SHARE_NONE, &ctx, err);
+		if ((ret == 0) != (cases[i].wanted == NULL) ||
+		    (ret == -1 && strstr(err, cases[i].wanted) == NULL))
+			fail_msg("%s, %s = %s: %d, %s", cases[i].uri,
+			    cases[i].name, cases[i].value, ret, err);
+		if (ret == 0)
+			portero_plugin.close(ctx);
+		fake_conf_free(&conf);
+	}
+}
+
 /* ---- status ------------------------------------------------------------ */
 
 struct rows {
@@ -555,6 +612,7 @@ main(void)
 		cmocka_unit_test(test_a_connection_that_was_cut_is_made_again),
 		cmocka_unit_test(
 		    test_what_the_server_cannot_do_is_certainly_not_done),
+		cmocka_unit_test(test_what_is_wrong_with_the_settings_is_told),
 		cmocka_unit_test(test_status_warns_of_what_would_forget),
 	};
 
