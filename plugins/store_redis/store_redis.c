@@ -64,7 +64,8 @@ enum exchange {
 struct work {
 	struct portero_op *ops;
 	size_t n, done;
-	bool sent; /* some of them, and perhaps not answered */
+	size_t maybe; /* from here on an earlier exchange may have done them */
+	bool sent;    /* some of them, and perhaps not answered */
 };
 
 /* It has certainly not been done. */
@@ -105,7 +106,8 @@ read_next(
 		w->done++;
 		break;
 	case ANSWER_REFUSED:
-		op_fail(op);
+		if (w->done < w->maybe)
+			op_fail(op);
 		result = REFUSED;
 		break;
 	case ANSWER_NONSENSE:
@@ -128,9 +130,11 @@ exchange(struct store *s, struct connection *c, struct work *w, bool with_text,
 	size_t first = w->done;
 	enum exchange result = EXCHANGED;
 
-	for (size_t i = first; i < w->n; i++)
+	for (size_t i = first; i < w->n; i++) {
+		w->ops[i].result = PORTERO_OP_NONE;
 		call_add(c, s->settings->prefix, &w->ops[i],
 		    with_text && i == first);
+	}
 	while (w->done < w->n && result == EXCHANGED)
 		result = read_next(s, c, w, until_ms);
 	if (result != UNKNOWN)
@@ -144,6 +148,18 @@ exchange(struct store *s, struct connection *c, struct work *w, bool with_text,
 		freeReplyObject(r);
 	}
 	return UNKNOWN;
+}
+
+/* What was sent and is not answered may have been done; not the one that the
+ * server refused, or did not know the script of. */
+static void
+note_maybe(struct work *w, enum exchange result)
+{
+	size_t from = result == REFUSED || result == UNKNOWN ? w->done + 1 :
+							       w->done;
+
+	if (from < w->maybe)
+		w->maybe = from;
 }
 
 /* Asks until all is answered, once more on another connection if the kept one
@@ -167,6 +183,7 @@ work_off(struct store *s, struct work *w)
 		w->sent = true;
 		result = exchange(s, c, w, with_text,
 		    command_ms < until_ms ? command_ms : until_ms);
+		note_maybe(w, result);
 		if ((result == LOST || result == REFUSED) && !is_new)
 			servers_drop(s->servers);
 		else if (result == UNKNOWN && !with_text)
@@ -231,7 +248,7 @@ report_all(
 {
 	struct portero_op *ops = calloc(keys->elements + 1, sizeof *ops);
 	struct stop *stops = calloc(keys->elements + 1, sizeof *stops);
-	struct work w = { .ops = ops };
+	struct work w = { .ops = ops, .maybe = SIZE_MAX };
 	int ret = -1;
 
 	snprintf(s->trouble, WHY_LEN, "out of memory");
@@ -302,7 +319,9 @@ count_calls(const struct portero_op *ops, size_t n)
 static int
 apply_some(struct store *s, struct portero_op *ops, size_t n, size_t *done)
 {
-	struct work w = { .ops = ops, .n = count_calls(ops, n) };
+	struct work w = { .ops = ops,
+		.n = count_calls(ops, n),
+		.maybe = SIZE_MAX };
 	const char *fault = call_fault(ops);
 	int ret;
 
