@@ -554,10 +554,11 @@ is_void(const struct journal_entry *e)
 	for (int unit = 0; unit < PORTERO_NUNITS; unit++)
 		if (e->actual[unit] > 0)
 			return false;
-	return !e->may_stand && (e->sequences & 1) != 0;
+	return !e->told && !e->may_stand && (e->sequences & 1) != 0;
 }
 
-/* false: the journal has no entry of that txid. */
+/* false: the journal has no entry of that txid. NONE: it may have one, the
+ * settle is asked again. */
 static bool
 settle_here(struct store *s, struct portero_op *op)
 {
@@ -565,13 +566,16 @@ settle_here(struct store *s, struct portero_op *op)
 	const struct journal_entry *old;
 	struct journal_entry *e = &s->entry;
 
-	if (!journal_any(s->journal) ||
-	    journal_lock(s->journal, &owner) == -1)
+	op->result = PORTERO_OP_NONE;
+	if (!journal_any(s->journal))
 		return false;
+	if (journal_lock(s->journal, &owner) == -1)
+		return true;
 	old = journal_find(s->journal, &owner, op->txid);
 	if (old == NULL || old->settled) {
 		journal_unlock(s->journal);
-		op->result = PORTERO_OP_DONE;
+		if (old != NULL)
+			op->result = PORTERO_OP_DONE;
 		return old != NULL;
 	}
 	*e = *old;
@@ -596,8 +600,7 @@ answer_here(struct store *s, struct portero_op *op, bool may_stand)
 	op->result = PORTERO_OP_NONE;
 	if (op->kind == PORTERO_OP_SETTLE) {
 		/* what the store has taken it must settle: asked again */
-		if (!settle_here(s, op))
-			op->result = PORTERO_OP_NONE;
+		(void)settle_here(s, op);
 	} else if (is_take(op)) {
 		if (s->mode != MODE_DEFER)
 			op->result = take_here(s, op, may_stand);
@@ -617,7 +620,7 @@ has_entries(struct store *s, const struct portero_op *op)
 	unsigned n;
 
 	if (journal_lock(s->journal, &owner) == -1)
-		return false;
+		return true; /* nobody knows */
 	n = journal_look(s->journal, &owner, NULL, 0, NULL);
 	journal_unlock(s->journal);
 	return n > 0;
@@ -694,7 +697,9 @@ store_apply(struct store *s, struct portero_op *ops, size_t n)
 	}
 	forget_results(ops, n);
 	for (size_t i = 0; i < n; i = end) {
-		for (end = i; end < n && !is_ours(s, &ops[end]);)
+		end = i;
+		while (end < n && ops[end].result == PORTERO_OP_NONE &&
+		    !is_ours(s, &ops[end]))
 			end++;
 		if (end > i)
 			ask_remote(s, ops + i, end - i);

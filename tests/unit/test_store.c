@@ -118,12 +118,16 @@ enum weather { FINE, AWAY, LOSES_ANSWERS, NONSENSE };
 static struct limit_model *model;
 static enum weather weather;
 static unsigned asked; /* calls of the plugin */
+/* Another worker, while one waits for the answer to that call. */
+static void (*meanwhile)(void);
+static unsigned meanwhile_at;
 
 static int
 remote_apply(void *ctx, struct portero_op *ops, size_t n)
 {
-	asked++;
 	(void)ctx;
+	if (++asked == meanwhile_at)
+		meanwhile();
 	limit_model_set_now(model, clock_wall_us());
 	if (weather == AWAY) {
 		for (size_t i = 0; i < n; i++)
@@ -521,6 +525,44 @@ test_settles_balance_before_during_and_after(void **state)
 }
 
 static void
+settle_first(void)
+{
+	assert_int_equal(settle(0, 1, 0), PORTERO_OP_DONE);
+}
+
+static void
+settle_second(void)
+{
+	assert_int_equal(settle(0, 2, 1), PORTERO_OP_DONE);
+}
+
+static void
+test_what_is_settled_while_it_is_charged_is_settled_there(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		start(LOCAL, 1, &remote_plugin);
+		weather = AWAY;
+		assert_int_equal(take(0, 1, 9), PORTERO_OP_DONE);
+		assert_int_equal(take(0, 2, 9), PORTERO_OP_DONE);
+		pass(3000);
+		store_tend(rigs[0].worker[0]); /* still away */
+		weather = FINE;
+		pass(3000);
+		/* The probe is the first call, the charges are the second. */
+		meanwhile = i == 0 ? settle_first : settle_second;
+		meanwhile_at = asked + 2;
+		tend(0);
+		assert_int_equal(charged(), i == 0 ? 1 : 2);
+		assert_int_equal(settle(0, 1, 1), PORTERO_OP_DONE);
+		assert_int_equal(settle(0, 2, 1), PORTERO_OP_DONE);
+		assert_int_equal(charged(), i == 0 ? 1 : 2);
+		teardown(NULL);
+		setup(NULL);
+	}
+}
+
+static void
 test_a_second_take_of_a_message_goes_to_its_first(void **state)
 {
 	struct portero_op op;
@@ -812,6 +854,7 @@ main(void)
 		TEST(test_a_take_of_unknown_fate_is_charged_once),
 		TEST(test_a_refusal_after_a_lost_answer_leaves_nothing),
 		TEST(test_settles_balance_before_during_and_after),
+		TEST(test_what_is_settled_while_it_is_charged_is_settled_there),
 		TEST(test_a_second_take_of_a_message_goes_to_its_first),
 		TEST(test_defer_lets_nothing_through_and_allow_everything),
 		TEST(test_what_cannot_be_noted_is_not_let_through),
