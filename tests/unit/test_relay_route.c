@@ -42,6 +42,7 @@ use_three(struct rig *r, struct three *t, int priority, char *class_name)
 	t->upstreams[1].first = 2;
 	t->upstreams[1].priority = priority;
 	t->classes[0] = class_name;
+	t->classes[1] = NULL;
 	if (class_name != NULL)
 		t->upstreams[1].classes = t->classes;
 	r->whole.upstreams = t->upstreams;
