@@ -173,6 +173,23 @@ def test_a_host_that_does_not_answer_is_left_out_by_all(start, sink, other):
     assert max(in_parallel(6, work)) < 1.9
 
 
+def test_a_host_that_fails_again_and_again_rests(start, sink, other):
+    """Its probes are good, its mail is not: it is tried less and less."""
+    portero = start(upstream=section(None, sink, other))
+    sink.on("mail", upstream.reply("452 4.3.1 Insufficient system storage"))
+    until = time.monotonic() + 6
+
+    def work(_):
+        with portero.login() as client:
+            while time.monotonic() < until:
+                assert send(client).code == 250
+    in_parallel(3, work)
+    assert len(other.messages) > 100
+    assert 2 <= len(sink.attempts) <= 12
+    downs = [e["ts"] for e in portero.events("upstream", state="down")]
+    assert 2 <= len(downs) <= 4
+
+
 def test_an_address_that_is_lost_stays_known_over_a_reload(
         start, sink, monkeypatch):
     """The name servers are away, and a reload changes nothing."""
