@@ -12,10 +12,13 @@ import shutil
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import harness
 
-SERVER = shutil.which("redis-server") or ""
+PLUGIN = Path(harness.plugin_dir(), "store_redis.so")
+# Without it, or the plugin (--without-redis), there is nothing to test.
+SERVER = PLUGIN.exists() and shutil.which("redis-server") or ""
 START_TIMEOUT = 15
 
 

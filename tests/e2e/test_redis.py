@@ -5,22 +5,19 @@ import contextlib
 import re
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
 import client as smtp
 from directory import SOURCE
 from harness import (certificates, config_text, default_options, free_port,
-                     plugin_dir, program, running, wait_until)
+                     program, running, wait_until)
 from ledger import (background, in_parallel, limit, quota, used, wait_used)
-from redis_server import SERVER, running_redis, watched_redis
+from redis_server import PLUGIN, SERVER, running_redis, watched_redis
 
 pytestmark = pytest.mark.skipif(
     not SERVER, reason="redis-server is not installed")
 
-# whether the plugin was built with TLS
-HAS_TLS = b"SSL_do_handshake" in Path(plugin_dir(), "store_redis.so").read_bytes()
 LETTER = ["MAIL FROM:<ana@example.org>", "RCPT TO:<bob@example.net>", "DATA",
           b"Subject: test\r\n\r\ntext\r\n.\r\n"]
 
@@ -143,7 +140,7 @@ def send_two(sink, portero_store):
 def test_tls_checks_the_name_or_is_refused(sink, tmp_path):
     """hiredis before 1.0 has none; that must be told, and no plain text."""
     ca = str(certificates().ca)
-    if not HAS_TLS:
+    if b"SSL_do_handshake" not in PLUGIN.read_bytes():
         text = config_text({**default_options(tmp_path, sink), "store": {
             "plugin": "store_redis", "uri": ["rediss://localhost"]}})
         (tmp_path / "conf").write_text(text + "\n")
