@@ -105,9 +105,6 @@ chain_new(struct plugin *const *plugins, size_t n,
 			c->tally.store = plugins[i];
 		else
 			add_policy(c, plugins[i]);
-		if (plugins[i]->store != NULL)
-			store_count_in(plugins[i]->store, settings->shared,
-			    settings->row);
 	}
 	if (c->tally.store == NULL) /* then nothing can be counted */
 		c->tally.scopes = c->tally.monitor_scopes = 0;

@@ -34,6 +34,7 @@
 #include "policy/plugin.h"
 #include "policy/queue.h"
 #include "policy/secrets.h"
+#include "policy/store.h"
 
 #define RESERVED_SPARE_S 3600 /* a reservation outlives its message by this */
 #define TEND_MS 1000 /* no slice of it is near that */
@@ -450,8 +451,12 @@ build(struct worker *w, struct error *err)
 		.shared = w->shared,
 		.row = w->args->row };
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		plugins[i] = plugin_set_at(w->plugins, i);
+		if (plugins[i]->store != NULL)
+			store_start(plugins[i]->store, w->shared,
+			    w->args->row, c->policy_deadline_ms);
+	}
 	w->scratch = record_scratch_new();
 	if (w->args->role == ROLE_AUTH) {
 		w->login = login_new(plugins, n, w->shared, w->args->row,

@@ -58,6 +58,7 @@ struct store {
 	const struct plugin *plugin; /* borrowed */
 	struct shared *shared;       /* borrowed; NULL: count nothing */
 	unsigned row;
+	int64_t patience_ms;
 	bool is_remote;
 	enum mode mode;
 	int64_t hosts;
@@ -152,6 +153,7 @@ store_open(const struct plugin *p, void *memory, size_t bytes,
 	char why[256] = "";
 
 	s->plugin = p;
+	s->patience_ms = STORE_PATIENCE_MS;
 	s->is_remote = p->table->store->remote;
 	s->state = memory;
 	state_init(s->state, state);
@@ -179,10 +181,13 @@ store_close(struct store **s)
 }
 
 void
-store_count_in(struct store *s, struct shared *shared, unsigned row)
+store_start(struct store *s, struct shared *shared, unsigned row,
+    int64_t question_ms)
 {
 	s->shared = shared;
 	s->row = row;
+	if (question_ms / 2 < s->patience_ms)
+		s->patience_ms = question_ms / 2;
 }
 
 static void
@@ -309,7 +314,7 @@ forget_results(struct portero_op *ops, size_t n)
 static int
 ask(struct store *s, struct portero_op *ops, size_t n)
 {
-	bool was_hurried = host_hurry(STORE_PATIENCE_MS);
+	bool was_hurried = host_hurry(s->patience_ms);
 	int ret;
 
 	forget_results(ops, n);
@@ -953,7 +958,7 @@ store_status(struct store *s,
 		remote_status(s, row, arg);
 	if (table->status == NULL || (s->is_remote && is_away(s)))
 		return;
-	host_hurry(STORE_PATIENCE_MS);
+	host_hurry(s->patience_ms);
 	if (table->status(s->plugin->ctx, row, arg) == -1)
 		row(arg, "warning", trouble(s));
 	host_hurry_over();

@@ -45,11 +45,14 @@ int store_check(const struct portero_conf *options, struct error *err);
 struct store *store_open(const struct plugin *p, void *memory, size_t bytes,
     enum portero_share_state state, struct error *err);
 void store_close(struct store **s);
-/* Whose counters are written; shared is borrowed. */
-void store_count_in(struct store *s, struct shared *shared, unsigned row);
+/* Whose counters are written, and how long a question to the policies may
+ * take; shared is borrowed. */
+void store_start(struct store *s, struct shared *shared, unsigned row,
+    int64_t question_ms);
 
-/* As portero_store.apply(), but the results alone tell: 0 always. Nobody
- * waits for a remote store longer than STORE_PATIENCE_MS. */
+/* As portero_store.apply(), but of a remote store the results alone tell: 0
+ * always. Nobody waits for it longer than STORE_PATIENCE_MS, nor longer than
+ * half a question. */
 #define STORE_PATIENCE_MS 200
 int store_apply(struct store *s, struct portero_op *ops, size_t n);
 

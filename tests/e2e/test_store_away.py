@@ -10,7 +10,7 @@ import pytest
 
 import client as smtp
 from harness import running, wait_until
-from ledger import limit, quota, wait_used
+from ledger import limit, quota, start_again, wait_used
 from redis_server import SERVER, running_redis
 
 pytestmark = pytest.mark.skipif(
@@ -138,6 +138,28 @@ def test_defer_and_allow(sink, redis):
                 wait_state(host, ["away"])
             wait_until(lambda: "up" in states(host), 15, "up")
             wait_used(host, 1 + accepted, mode, timeout=15)
+
+
+def test_what_was_noted_outlives_a_restart(sink, redis):
+    with hosts(sink, redis, limit("burst", "30m", messages=20)) as [host]:
+        assert send_many(host, 2) == 2
+        redis.signal(signal.SIGSTOP)
+        assert send_many(host, 3) == 3
+        host.stop()
+        start_again(host)
+        assert send_many(host, 20) == 15
+        redis.signal(signal.SIGCONT)
+        wait_until(lambda: "charged" in states(host), 15, "charged")
+        wait_used(host, 20, "burst", timeout=15)
+
+
+def test_a_short_question_finds_it_away_too(sink, redis):
+    with running(sink, policy_timeout="100ms", **{
+            **quota(limit("burst", "30m", messages=20)),
+            "store": store(redis)}) as host:
+        with redis.paused():
+            assert send_many(host, 5) == 5
+            wait_state(host, ["away"])
 
 
 def hear(host, user):
