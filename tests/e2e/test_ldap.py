@@ -11,7 +11,7 @@ import pytest
 
 import directory as ldap
 from directory import BIND, SUFFIX, door
-from harness import Section, certificates, config_text
+from harness import Section, certificates, config_text, wait_until
 from logins import (CROWD, GROUPS, LATE, NEEDS_SLAPD, PEOPLE, attempt, code,
                     last_cause, slapd, with_ldap)  # noqa: F401
 
@@ -184,6 +184,9 @@ def test_two_thousand_people_are_themselves(with_ldap):
         got = pool.map(lambda i: attempt(
             portero, f"P{i:04}", f"password-{i}")[0].code, some)
         assert set(got) == {235}
+    # the log's lines come a moment after the replies
+    wait_until(lambda: len(portero.events("auth", result="ok")) == len(some),
+               what="log")
     events = portero.events("auth", result="ok")
     assert sorted(int(e["user"]) for e in events) == list(some)
     assert code(portero, "p0007", "password-8") == 535
