@@ -123,11 +123,13 @@ holds(struct str line, const char *word)
 void
 reload_log_messages(const char *text, size_t len)
 {
-	const char *end = text + len, *eol;
+	const char *end, *eol;
 	struct log_line l;
 	struct str line;
 
-	for (; text < end; text += line.len + 1) {
+	if (len == 0)
+		return; /* text may be NULL */
+	for (end = text + len; text < end; text += line.len + 1) {
 		eol = memchr(text, '\n', (size_t)(end - text));
 		line.ptr = text;
 		line.len = (size_t)((eol == NULL ? end : eol) - text);
