@@ -13,12 +13,11 @@ void
 crowd_name(struct crowd_name *n, const uint8_t key[HASH_KEY_LEN], char kind,
     const void *name, size_t len)
 {
-	uint8_t sum[16], again[17];
+	uint8_t own[HASH_KEY_LEN], sum[16];
 
-	hash_sip128(key, name, len, sum);
-	memcpy(again, sum, sizeof sum);
-	again[sizeof sum] = (uint8_t)kind;
-	hash_sip128(key, again, sizeof again, sum);
+	memcpy(own, key, sizeof own);
+	own[0] ^= (uint8_t)kind;
+	hash_sip128(own, name, len, sum);
 	memcpy(n->cell, sum, sizeof n->cell);
 	for (int i = 0; i < CROWD_LINES; i++)
 		n->cell[i] %= CROWD_CELLS;

@@ -44,8 +44,8 @@ static void
 name_network(const struct session_worker *w, struct crowd_name *name,
     const struct network *n)
 {
-	crowd_name(name, w->shared->key, address_is_v4(&n->base) ? '4' : '6',
-	    n, sizeof *n);
+	/* a host and its network differ in their bits */
+	crowd_name(name, w->shared->key, 'n', n, sizeof *n);
 }
 
 static bool
