@@ -68,7 +68,7 @@ def test_connections_of_one_host(start):
     clients.pop().close()
     wait_for_sessions(portero, 5)
     assert not is_turned_away(portero, HERE)
-    event = portero.events("turned_away")[0]
+    event = portero.wait_event("turned_away")
     assert (event["ip"], event["why"]) == (HERE, "host")
     assert counters(portero)["connections_refused"] == 2
     with portero.connect("submission", source=NEIGHBOUR) as client:
@@ -81,7 +81,7 @@ def test_connections_of_one_network(start):
     clients = come(portero, HERE, 3) + come(portero, NEIGHBOUR, 3)
     assert is_turned_away(portero, "127.0.1.77")
     assert not is_turned_away(portero, ELSEWHERE)
-    assert portero.events("turned_away")[0]["why"] == "network"
+    assert portero.wait_event("turned_away")["why"] == "network"
     leave(clients)
 
 
@@ -90,11 +90,13 @@ def test_connections_of_one_network(start):
     ("max_network_rate", ELSEWHERE, "network rate")])
 def test_new_connections_in_a_minute(start, option, other, why):
     portero = start(exempt_networks=[], **{option: 10})
-    for _ in range(10):
-        assert not is_turned_away(portero, HERE)
-    assert is_turned_away(portero, HERE)
+    admitted = 0
+    while not is_turned_away(portero, HERE):
+        admitted += 1
+        assert admitted < 15
+    assert admitted >= 10  # a slow machine may see the minute pass
     assert not is_turned_away(portero, other)
-    assert portero.events("turned_away")[0]["why"] == why
+    assert portero.wait_event("turned_away")["why"] == why
 
 
 def test_exempt_networks_are_not_counted(start):
@@ -147,7 +149,7 @@ def test_a_full_worker_says_so(start):
     wait_for_sessions(portero, 4)
     clients.append(portero.connect("submission"))
     assert clients[-1].greeting.code == 220
-    assert portero.events("turned_away")[0]["why"] == "full"
+    assert portero.wait_event("turned_away")["why"] == "full"
     leave(clients)
 
 

@@ -58,7 +58,7 @@ def test_guessing_one_person(start):
         assert_waits(client.auth_plain("ana", "s3cret"), portero, "guesses")
         assert client.auth_plain("ana", "s3cret").status == "421 4.7.0"
         assert client.is_closed()
-    event = portero.events("auth", result="limited")[0]
+    event = portero.wait_event("auth", result="limited")
     assert (event["login"], event["plugin"]) == ("ana", "guard")
     assert portero.status()["counters"]["login_limited"] == 1
     # others there, and she elsewhere

@@ -66,7 +66,7 @@ def test_the_header_names_the_client(balanced, sink, listener, header, address):
     assert end["ip"] == address
     assert end.get("proxy") == (BALANCER if address != BALANCER else None)
     for event in ("auth", "message"):
-        assert balanced.events(event)[0]["ip"] == address
+        assert balanced.wait_event(event)["ip"] == address
 
 
 @pytest.mark.parametrize("header", [V1, V2])
@@ -127,7 +127,7 @@ def test_the_named_client_is_the_one_that_is_counted(balanced):
                 first=V1) as client:
         assert client.greeting.status == "421 4.7.0"
         assert client.is_closed()
-    assert balanced.events("turned_away")[0]["ip"] == "198.51.100.7"
+    assert balanced.wait_event("turned_away")["ip"] == "198.51.100.7"
     with pytest.raises((Closed, OSError)):
         come(balanced, "submissions", V2)
     other = V1.replace(b"198.51.100.7", b"203.0.113.9")
