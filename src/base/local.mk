@@ -14,4 +14,5 @@ libportero_a_SOURCES += \
 	src/base/shm.c src/base/shm.h \
 	src/base/shm_table.c src/base/shm_table.h \
 	src/base/sizes.c src/base/sizes.h \
-	src/base/str.h
+	src/base/str.h \
+	src/base/utf8.c src/base/utf8.h

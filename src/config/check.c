@@ -20,6 +20,7 @@
 #include "config/section.h"
 #include "ipc/question.h"
 #include "ipc/role.h"
+#include "smtp/ehlo.h"
 #include "smtp/sasl.h"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -230,6 +231,23 @@ check_proxy(struct config_listen *l, const struct portero_conf *s,
 		    "proxy_from is not used without proxy = required");
 }
 
+/* TLS and login are not for hiding. */
+static void
+check_hide(const struct config_listen *l, const struct portero_conf *s,
+    struct config_messages *m)
+{
+	for (size_t i = 0; i < config_list_length(s, "hide"); i++)
+		if (smtp_extension_find(
+			str_of(config_list_item(s, "hide", i))) == 0)
+			config_error(m, at_option(s, "hide"),
+			    "hide = \"%.100s\" is not an extension that EHLO "
+			    "offers",
+			    config_list_item(s, "hide", i));
+	if (l->hidden & (SMTP_EXT_STARTTLS | SMTP_EXT_AUTH))
+		config_error(m, at_option(s, "hide"),
+		    "STARTTLS and AUTH cannot be hidden: nobody could send");
+}
+
 static void
 check_listen(struct config_listen *l, const struct portero_conf *s,
     struct config_messages *m)
@@ -239,6 +257,7 @@ check_listen(struct config_listen *l, const struct portero_conf *s,
 
 	check_title("listen", l->title, l->at, m);
 	check_proxy(l, s, m);
+	check_hide(l, s, m);
 	if (l->address[0] == NULL)
 		config_error(
 		    m, l->at, "listen \"%s\" has no address", l->title);

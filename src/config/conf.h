@@ -68,6 +68,7 @@ struct config_listen {
 	bool proxy; /* a PROXY header comes first */
 	struct network_list proxy_from;
 	int64_t max_size; /* bytes a message may have here */
+	uint32_t hidden; /* SMTP_EXT_*: not offered here */
 	int backlog;
 };
 

@@ -22,6 +22,7 @@
 #include "config/section.h"
 #include "config/tree.h"
 #include "ipc/role.h"
+#include "smtp/ehlo.h"
 
 static char *
 take_string(const struct portero_conf *s, const char *name)
@@ -66,6 +67,9 @@ take_listen(struct config_listen *l, const struct portero_conf *s)
 	    config_get_int(s, "tls") + CONFIG_TLS_IMPLICIT);
 	l->proxy = config_get_int(s, "proxy") != 0;
 	l->max_size = config_get_int(s, "max_size");
+	for (size_t i = 0; i < config_list_length(s, "hide"); i++)
+		l->hidden |= smtp_extension_find(
+		    str_of(config_list_item(s, "hide", i)));
 	l->backlog = (int)config_get_int(s, "backlog");
 }
 

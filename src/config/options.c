@@ -88,6 +88,10 @@ static const struct portero_option options_listen[] = {
 	  .help = "The largest message taken here, of anybody. The upstream's "
 	    "own limit and policies may be lower.",
 	  .min = 1024, .max = (int64_t)1 << 40 },
+	{ "hide", PORTERO_OPT_LIST, NULL,
+	  .help = "Extensions that are not offered here, for clients that fail "
+	    "with them: PIPELINING, SIZE, 8BITMIME, ENHANCEDSTATUSCODES, "
+	    "CHUNKING, SMTPUTF8, DSN, REQUIRETLS or LIMITS." },
 	{ "backlog", PORTERO_OPT_INT, "1024",
 	  .help = "Connections that may wait to be accepted, for each session "
 	    "worker.",

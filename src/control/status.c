@@ -122,21 +122,13 @@ processes_json(const struct control *c)
 static json_t *
 offer_json(const struct smtp_offer *offer)
 {
-	static const struct {
-		enum smtp_extension bit;
-		const char *name;
-	} names[] = {
-		{ SMTP_EXT_PIPELINING, "PIPELINING" },
-		{ SMTP_EXT_SIZE, "SIZE" },
-		{ SMTP_EXT_8BITMIME, "8BITMIME" },
-		{ SMTP_EXT_STARTTLS, "STARTTLS" },
-		{ SMTP_EXT_ENHANCEDSTATUSCODES, "ENHANCEDSTATUSCODES" },
-	};
 	json_t *list = json_array();
+	const char *name;
+	uint32_t bit;
 
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		if ((offer->extensions & names[i].bit) != 0)
-			json_array_append_new(list, json_string(names[i].name));
+	for (size_t i = 0; (name = smtp_extension_name(i, &bit)) != NULL; i++)
+		if ((offer->extensions & bit) != 0)
+			json_array_append_new(list, json_string(name));
 	return json_pack(
 	    "{s:o, s:I}", "extensions", list, "size", (json_int_t)offer->size);
 }

@@ -55,6 +55,10 @@ offered(struct relay_conn *c, const struct smtp_reply *reply)
 	memset(&c->offer, 0, sizeof(c->offer));
 	if (c->phase == CONN_EHLO)
 		smtp_offer_parse(&c->offer, reply);
+	/* RFC 8689 section 4.2.1: only where its name was verified. */
+	if (c->ssl == NULL || tls == CONFIG_UPSTREAM_OPPORTUNISTIC ||
+	    !c->host->config->verify)
+		c->offer.extensions &= ~(uint32_t)SMTP_EXT_REQUIRETLS;
 	has_starttls = (c->offer.extensions & SMTP_EXT_STARTTLS) != 0;
 	if (c->ssl == NULL && tls == CONFIG_UPSTREAM_STARTTLS && !has_starttls)
 		relay_conn_down(c, CONN_TLS, "STARTTLS is not offered");

@@ -97,6 +97,8 @@ relay_host_give(struct relay_host *h, struct relay_conn **conn, bool reset)
 	} else if (h->pool->draining || c->retire ||
 		   c->errors >= RELAY_MAX_ERRORS ||
 		   c->messages >= RELAY_MAX_MESSAGES ||
+		   (c->offer.mailmax != 0 &&
+		       c->mails >= (unsigned)c->offer.mailmax) ||
 		   h->config->idle_connections == 0) {
 		relay_conn_quit(&c);
 	} else if (reset) {

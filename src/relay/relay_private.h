@@ -93,7 +93,7 @@ struct relay_conn {
 	int64_t timer_at; /* when the timer fires, 0: it does not run */
 	struct smtp_reply_parser parser;
 	struct smtp_offer offer;
-	unsigned messages, errors;
+	unsigned mails, messages, errors;
 	unsigned unheard; /* answers that come before that to RSET */
 	unsigned auth_left; /* words of AUTH LOGIN that are still to be said */
 	unsigned depth; /* event callbacks that are on the stack */
@@ -229,7 +229,8 @@ enum relay_state {
 struct relay_item {
 	enum relay_step step;
 	bool accepted;    /* and the client has been told so */
-	uint32_t at, len; /* its path in relay.paths */
+	uint32_t at, len; /* of RCPT: its arguments in relay.paths */
+	uint32_t needs;   /* SMTP_EXT_* */
 	uint64_t end;     /* its end in the connection's stream */
 };
 
@@ -248,8 +249,8 @@ struct relay {
 	struct relay_item *items; /* owned */
 	uint32_t nitems, room, nsent, nanswered;
 	struct buf paths;
-	int64_t size;
-	enum smtp_body body;
+	struct smtp_mail mail; /* its strings in mail_text */
+	char *mail_text;       /* owned */
 	bool reused;    /* the connection was idle before */
 	bool heard;     /* it has answered in this transaction */
 	bool replayed;  /* a second loss is final */

@@ -151,6 +151,9 @@ join(struct smtp_offer *to, const struct smtp_offer *offer, bool *any)
 	to->extensions = (to->extensions & offer->extensions) | size;
 	if (to->size == 0 || (offer->size != 0 && offer->size < to->size))
 		to->size = offer->size;
+	if (to->rcptmax == 0 ||
+	    (offer->rcptmax != 0 && offer->rcptmax < to->rcptmax))
+		to->rcptmax = offer->rcptmax;
 }
 
 static bool

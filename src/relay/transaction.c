@@ -53,6 +53,8 @@ forget_steps(struct relay *r)
 	free(r->items);
 	r->items = NULL;
 	r->nitems = r->room = r->nsent = r->nanswered = 0;
+	free(r->mail_text);
+	r->mail_text = NULL;
 	buf_free(&r->paths);
 }
 
@@ -210,40 +212,34 @@ answer(struct relay *r, enum relay_step step, const struct smtp_reply *reply,
 	smtp_reply_free(&ours);
 }
 
+static struct buf words; /* a command in the making; for all transactions */
+
 static void
 say(struct relay *r, struct relay_item *item)
 {
 	struct relay_conn *c = r->conn;
-	const char *path = buf_data(&r->paths) + item->at;
-	char line[SMTP_PATH_MAX + 100];
-	int n = 0;
 
+	buf_consume(&words, buf_len(&words));
 	switch (item->step) {
 	case RELAY_MAIL:
-		n = snprintf(line, sizeof(line), "MAIL FROM:<%.*s>",
-		    (int)item->len, path);
-		if (r->size >= 0 && (c->offer.extensions & SMTP_EXT_SIZE) != 0)
-			n += snprintf(line + n, sizeof(line) - (size_t)n,
-			    " SIZE=%lld", (long long)r->size);
-		if (r->body != SMTP_BODY_NONE &&
-		    (c->offer.extensions & SMTP_EXT_8BITMIME) != 0)
-			n += snprintf(line + n, sizeof(line) - (size_t)n,
-			    " BODY=%s",
-			    r->body == SMTP_BODY_7BIT ? "7BIT" : "8BITMIME");
+		buf_appendf(&words, "MAIL FROM:<%.*s>", (int)r->mail.path.len,
+		    r->mail.path.ptr);
+		smtp_mail_params(&words, &r->mail, c->offer.extensions);
+		c->mails++;
 		break;
 	case RELAY_RCPT:
-		n = snprintf(
-		    line, sizeof(line), "RCPT TO:<%.*s>", (int)item->len, path);
+		buf_append_str(&words, STR("RCPT TO:"));
+		buf_append(
+		    &words, buf_data(&r->paths) + item->at, item->len);
 		break;
 	case RELAY_DATA:
-		n = snprintf(line, sizeof(line), "DATA");
+		buf_append_str(&words, STR("DATA"));
 		break;
 	case RELAY_DOT:
 		break; /* never kept as an item */
 	}
-	line[n++] = '\r';
-	line[n++] = '\n';
-	relay_conn_write(c, line, (size_t)n);
+	buf_append_str(&words, STR("\r\n"));
+	relay_conn_write(c, buf_data(&words), buf_len(&words));
 	item->end = c->queued;
 }
 
@@ -273,6 +269,12 @@ say_steps(struct relay *r)
 	bool all = (r->conn->offer.extensions & SMTP_EXT_PIPELINING) != 0;
 
 	while (r->nsent < r->nitems && (all || r->nsent == r->nanswered)) {
+		if ((r->items[r->nsent].needs & ~r->conn->offer.extensions) !=
+		    0) {
+			relay_fail(r, RELAY_AWAY,
+			    "the upstream no longer offers what was promised");
+			return;
+		}
 		if (r->items[r->nsent].step == RELAY_DATA && takes_chunks(r)) {
 			/* nothing to say, but leave to go on */
 			if (r->nsent == r->nanswered)
@@ -583,7 +585,6 @@ relay_open(struct relay_pool *p, const struct relay_callbacks *cb, void *owner,
 	struct relay *r = xcalloc(1, sizeof(*r));
 
 	r->pool = p;
-	r->size = -1;
 	r->cb = cb;
 	r->owner = owner;
 	r->class_name = ticket->class_name;
@@ -602,13 +603,11 @@ relay_open(struct relay_pool *p, const struct relay_callbacks *cb, void *owner,
 }
 
 static void
-add_step(struct relay *r, enum relay_step step, struct str path)
+add_step(struct relay *r, enum relay_step step, uint32_t needs,
+    const struct buf *args)
 {
 	struct relay_item *item;
 
-	assert(path.len <= SMTP_PATH_MAX);
-	assert(path.len == 0 || (memchr(path.ptr, '\r', path.len) == NULL &&
-				    memchr(path.ptr, '\n', path.len) == NULL));
 	if (r->state > TXN_STEPS)
 		return; /* it failed, which will be told */
 	if (r->nitems == r->room) {
@@ -618,32 +617,65 @@ add_step(struct relay *r, enum relay_step step, struct str path)
 	item = &r->items[r->nitems++];
 	*item = (struct relay_item){ .step = step,
 		.at = (uint32_t)buf_len(&r->paths),
-		.len = (uint32_t)path.len };
-	buf_append_str(&r->paths, path);
+		.len = (uint32_t)buf_len(args),
+		.needs = needs };
+	if (buf_len(args) > 0)
+		buf_append(&r->paths, buf_data(args), buf_len(args));
 	if (r->state == TXN_STEPS)
 		say_steps(r);
 	else if (r->state == TXN_ADJOURNED)
 		seek_anew(r);
 }
 
+/* Copies a string to *to, moves that behind it. */
+static struct str
+keep(char **to, struct str s)
+{
+	struct str kept = { *to, s.len };
+
+	assert(s.len == 0 || (memchr(s.ptr, '\r', s.len) == NULL &&
+				 memchr(s.ptr, '\n', s.len) == NULL));
+	if (s.len > 0)
+		memcpy(*to, s.ptr, s.len);
+	*to += s.len;
+	return kept;
+}
+
 void
 relay_mail(struct relay *r, const struct smtp_mail *mail, int64_t size_added)
 {
-	r->size = mail->size < 0 ? -1 : mail->size + size_added;
-	r->body = mail->body;
-	add_step(r, RELAY_MAIL, mail->path);
+	/* Everybody takes 8-bit text, also who does not say so. */
+	uint32_t needs = smtp_mail_needs(mail) & ~(uint32_t)SMTP_EXT_8BITMIME;
+	const struct buf none = { 0 };
+	char *at = xmalloc(
+	    mail->path.len + mail->envid.len + mail->auth.len + 1);
+
+	r->mail_text = at;
+	r->mail = *mail;
+	if (mail->size >= 0)
+		r->mail.size += size_added;
+	r->mail.path = keep(&at, mail->path);
+	r->mail.envid = keep(&at, mail->envid);
+	r->mail.auth = keep(&at, mail->auth);
+	add_step(r, RELAY_MAIL, needs, &none);
 }
 
 void
 relay_rcpt(struct relay *r, const struct smtp_rcpt *rcpt)
 {
-	add_step(r, RELAY_RCPT, rcpt->path);
+	buf_consume(&words, buf_len(&words));
+	buf_appendf(&words, "<%.*s>", (int)rcpt->path.len, rcpt->path.ptr);
+	smtp_rcpt_params(&words, rcpt, ~0u);
+	assert(memchr(buf_data(&words), '\n', buf_len(&words)) == NULL);
+	add_step(r, RELAY_RCPT, smtp_rcpt_needs(rcpt), &words);
 }
 
 void
 relay_data(struct relay *r)
 {
-	add_step(r, RELAY_DATA, STR(""));
+	const struct buf none = { 0 };
+
+	add_step(r, RELAY_DATA, 0, &none);
 }
 
 void

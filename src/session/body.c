@@ -35,6 +35,7 @@ received_add(struct transaction *tx)
 		.sid = tx->sid,
 		.transaction = tx->number,
 		.person_tag = tag,
+		.is_utf8 = tx->is_utf8,
 		.wall_s = clock_wall_s(),
 	};
 

@@ -31,8 +31,6 @@ struct command {
 	void (*handler)(struct session *s, struct str args);
 };
 
-static void cmd_ehlo(struct session *s, struct str args);
-static void cmd_helo(struct session *s, struct str args);
 static void cmd_starttls(struct session *s, struct str args);
 static void cmd_rset(struct session *s, struct str args);
 static void cmd_noop(struct session *s, struct str args);
@@ -66,59 +64,13 @@ is_in_transaction(const struct session *s)
 	return s->state == SMTP_IN_MAIL || s->state == SMTP_CHUNKS;
 }
 
-static void
+void
 transaction_end(struct session *s)
 {
 	s->is_orphaned = false;
 	transaction_leave(&s->tx);
 	if (is_in_transaction(s))
 		session_enter(s, SMTP_READY);
-}
-
-static bool
-helo_take(struct session *s, struct str args)
-{
-	if (!smtp_helo_is_valid(args)) {
-		reply_error(s, REPLY_BAD_HELO);
-		return false;
-	}
-	/* RFC 5321 4.1.4: a later EHLO ends a transaction as RSET does. */
-	transaction_end(s);
-	session_enter(s, SMTP_READY);
-	return true;
-}
-
-static void
-cmd_ehlo(struct session *s, struct str args)
-{
-	struct session_worker *w = s->worker;
-	struct buf *out = &s->io.out;
-	struct smtp_offer offer;
-
-	if (!helo_take(s, args))
-		return;
-	session_offer(s, &offer);
-	buf_appendf(out, "250-%s\r\n250-PIPELINING\r\n", w->config->hostname);
-	buf_appendf(out, "250-SIZE %lld\r\n",
-	    (long long)transaction_max_size(s));
-	if (offer.extensions & SMTP_EXT_8BITMIME)
-		buf_appendf(out, "250-8BITMIME\r\n");
-	buf_appendf(out, "250-CHUNKING\r\n");
-	if (!session_is_tls(s))
-		buf_appendf(out, "250-STARTTLS\r\n");
-	else if (!session_is_logged_in(s))
-		buf_appendf(out, "250-AUTH PLAIN LOGIN\r\n");
-	buf_appendf(out, "250 ENHANCEDSTATUSCODES\r\n");
-	session_touch(s);
-}
-
-static void
-cmd_helo(struct session *s, struct str args)
-{
-	if (!helo_take(s, args))
-		return;
-	buf_appendf(&s->io.out, "250 %s\r\n", s->worker->config->hostname);
-	session_touch(s);
 }
 
 /* What came before TLS is forgotten: nothing learnt in clear survives. */
@@ -130,6 +82,7 @@ cmd_starttls(struct session *s, struct str args)
 		reply_error(s, REPLY_TLS_RUNNING);
 		return;
 	}
+	s->offered = 0;
 	reply(s, REPLY_START_TLS);
 	session_enter(s, SMTP_GREETED);
 	s->wait = WAIT_TLS;
@@ -203,6 +156,8 @@ is_allowed(struct session *s, enum smtp_verb verb, struct str args)
 		reply_error(s, REPLY_AUTH_TWICE);
 	else if (verb == SMTP_STARTTLS && is_in_transaction(s))
 		reply_error(s, REPLY_IN_TRANSACTION);
+	else if (verb == SMTP_BDAT && !(s->offered & SMTP_EXT_CHUNKING))
+		reply_error(s, REPLY_UNSUPPORTED);
 	else if ((c->needs & NEED_LOGIN) && !session_is_logged_in(s))
 		reply_error(s, REPLY_LOGIN_NEEDED);
 	else if (!(c->states & IN(s->state)))
@@ -298,7 +253,7 @@ session_command(struct session *s, struct str input)
 		return used;
 	}
 	if ((verb == SMTP_MAIL || verb == SMTP_RCPT || verb == SMTP_DATA ||
-		verb == SMTP_BDAT) &&
+		(verb == SMTP_BDAT && (s->offered & SMTP_EXT_CHUNKING))) &&
 	    session_is_logged_in(s) && (AFTER_HELO & IN(s->state)))
 		return group_start(s, input);
 	command_run(s, verb, args);

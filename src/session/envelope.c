@@ -168,43 +168,50 @@ static const struct relay_callbacks callbacks = {
 	.on_failure = on_failure,
 };
 
-/* What we offered and the client now uses, its host must have. */
-static uint32_t
-envelope_needs(struct session *s, const struct item *item)
+/* Who wrote it, for an upstream that knows AUTH: the person, or nobody that we
+ * would vouch for (RFC 4954 section 5). */
+static struct str
+author(const struct session *s, struct str auth)
 {
-	struct smtp_offer offer;
+	char name[SMTP_AUTH_MAX];
+	ptrdiff_t len = smtp_xtext_decode(auth, name, sizeof name);
 
-	if (item->body != SMTP_BODY_8BITMIME)
-		return 0;
-	session_offer(s, &offer);
-	return offer.extensions & SMTP_EXT_8BITMIME;
+	if (auth.len == 0 ||
+	    (len >= 0 && str_case_eq((struct str){ name, (size_t)len },
+			     str_of(s->user))))
+		return auth;
+	return STR("<>");
+}
+
+static void
+relay_begin(struct session *s, const struct group *g, const struct item *item)
+{
+	struct transaction *tx = s->tx;
+	struct smtp_mail mail = item->mail;
+	struct relay_ticket ticket = {
+		.sid = s->sid,
+		.class_name = tx->class_name,
+		.needs = smtp_mail_needs(&mail),
+	};
+
+	for (size_t i = g->next; i < g->end; i++)
+		ticket.needs |= smtp_rcpt_needs(&g->items[i].rcpt);
+	mail.auth = author(s, mail.auth);
+	tx->relay = relay_open(s->worker->pool, &callbacks, tx, &ticket);
+	relay_mail(tx->relay, &mail, SMTP_RECEIVED_MAX);
 }
 
 static void
 relay_item(struct session *s, const struct item *item)
 {
 	struct transaction *tx = s->tx;
-	const struct smtp_mail mail = {
-		.path = str_of(item->path),
-		.size = item->size,
-		.body = item->body,
-	};
-	const struct smtp_rcpt rcpt = { .path = str_of(item->path) };
-
-	const struct relay_ticket ticket = {
-		.sid = s->sid,
-		.class_name = tx->class_name,
-		.needs = envelope_needs(s, item),
-	};
 
 	switch (item->verb) {
 	case SMTP_MAIL:
-		tx->relay = relay_open(s->worker->pool, &callbacks, tx,
-		    &ticket);
-		relay_mail(tx->relay, &mail, SMTP_RECEIVED_MAX);
+		relay_begin(s, s->group, item);
 		break;
 	case SMTP_RCPT:
-		relay_rcpt(tx->relay, &rcpt);
+		relay_rcpt(tx->relay, &item->rcpt);
 		break;
 	case SMTP_BDAT:
 		relay_chunks(tx->relay);

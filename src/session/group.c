@@ -28,33 +28,63 @@ static void range_ask(struct session *s);
 
 /* ---- collecting -------------------------------------------------------- */
 
+/* The strings point into the input, which goes: from now on into the item. */
 static void
-item_parse(struct item *item, enum smtp_verb verb, struct str args)
+keep(char **to, struct str *s)
 {
-	struct smtp_mail mail;
-	struct smtp_rcpt rcpt;
-	struct smtp_bdat bdat;
+	if (s->len > 0)
+		memcpy(*to, s->ptr, s->len);
+	s->ptr = *to;
+	*to += s->len;
+}
 
+static void
+mail_parse(struct item *item, struct str args, uint32_t offered)
+{
+	struct smtp_mail *m = &item->mail;
+	char *at;
+
+	if (smtp_mail_parse(args, offered, m, &item->fault) == -1)
+		return;
+	item->path = xstrndup(m->path.ptr, m->path.len);
+	m->path.ptr = item->path;
+	if (m->envid.len + m->auth.len == 0)
+		return;
+	at = item->values = xmalloc(m->envid.len + m->auth.len);
+	keep(&at, &m->envid);
+	keep(&at, &m->auth);
+}
+
+static void
+rcpt_parse(struct item *item, struct str args, uint32_t offered)
+{
+	struct smtp_rcpt *r = &item->rcpt;
+	char *at;
+
+	if (smtp_rcpt_parse(args, offered, r, &item->fault) == -1)
+		return;
+	item->path = xstrndup(r->path.ptr, r->path.len);
+	r->path.ptr = item->path;
+	if (r->orcpt.len == 0)
+		return;
+	at = item->values = xmalloc(r->orcpt.len);
+	keep(&at, &r->orcpt);
+}
+
+static void
+item_parse(
+    struct item *item, enum smtp_verb verb, struct str args, uint32_t offered)
+{
 	item->verb = verb;
-	item->size = -1;
 	switch (verb) {
 	case SMTP_MAIL:
-		if (smtp_mail_parse(args, &mail, &item->fault) == -1)
-			return;
-		item->path = xstrndup(mail.path.ptr, mail.path.len);
-		item->size = mail.size;
-		item->body = mail.body;
+		mail_parse(item, args, offered);
 		break;
 	case SMTP_RCPT:
-		if (smtp_rcpt_parse(args, &rcpt, &item->fault) == -1)
-			return;
-		item->path = xstrndup(rcpt.path.ptr, rcpt.path.len);
+		rcpt_parse(item, args, offered);
 		break;
 	case SMTP_BDAT:
-		if (smtp_bdat_parse(args, &bdat, &item->fault) == -1)
-			return;
-		item->size = bdat.size;
-		item->is_last = bdat.is_last;
+		smtp_bdat_parse(args, &item->bdat, &item->fault);
 		break;
 	default:
 		if (args.len > 0)
@@ -101,7 +131,7 @@ group_start(struct session *s, struct str input)
 			g = xrealloc(g, sizeof *g + cap * sizeof g->items[0]);
 		}
 		memset(&g->items[g->n], 0, sizeof g->items[0]);
-		item_parse(&g->items[g->n++], verb, args);
+		item_parse(&g->items[g->n++], verb, args, s->offered);
 		used += len;
 		if (ends_group(verb) || used == input.len)
 			break;
@@ -119,8 +149,10 @@ group_free(struct session *s)
 
 	if (g == NULL)
 		return;
-	for (size_t i = 0; i < g->n; i++)
+	for (size_t i = 0; i < g->n; i++) {
 		free(g->items[i].path);
+		free(g->items[i].values);
+	}
 	free(g);
 	s->group = NULL;
 }
@@ -128,8 +160,7 @@ group_free(struct session *s)
 void
 group_chunk_begin(struct session *s, const struct item *item)
 {
-	s->chunk.size = item->size;
-	s->chunk.is_last = item->is_last;
+	s->chunk = item->bdat;
 	session_enter(s, SMTP_IN_CHUNK);
 }
 
@@ -228,7 +259,8 @@ static bool
 rest_is_plain(struct session *s)
 {
 	struct group *g = s->group;
-	size_t max = (size_t)s->worker->config->max_recipients;
+	bool is_utf8 = s->tx != NULL && s->tx->is_utf8;
+	size_t max = transaction_max_recipients(s);
 	size_t nrcpts = s->tx == NULL ? 0 : s->tx->naccepted;
 
 	for (size_t i = g->next; i < g->n; i++) {
@@ -239,8 +271,11 @@ rest_is_plain(struct session *s)
 		    (item->verb == SMTP_MAIL) != is_first)
 			return false;
 		if (item->verb == SMTP_MAIL &&
-		    (item->size > transaction_max_size(s) ||
+		    (item->mail.size > transaction_max_size(s) ||
 			transaction_is_one_too_many(s)))
+			return false;
+		is_utf8 = is_utf8 || item->mail.is_utf8;
+		if (item->rcpt.is_utf8 && !is_utf8)
 			return false;
 		nrcpts += item->verb == SMTP_RCPT;
 		if (ends_group(item->verb) && nrcpts == 0)
@@ -267,9 +302,9 @@ mail_check(struct session *s, const struct item *item)
 
 	if (s->tx != NULL)
 		item_error(s, REPLY_NESTED_MAIL);
-	else if (item->size > max) {
+	else if (item->mail.size > max) {
 		group_log_refusal(s, "552 5.3.4", NULL);
-		reply_too_large(s, item->size, max);
+		reply_too_large(s, item->mail.size, max);
 		group_item_done(s);
 		s->is_orphaned = true;
 	} else if (transaction_is_one_too_many(s)) {
@@ -281,7 +316,7 @@ mail_check(struct session *s, const struct item *item)
 }
 
 static bool
-rcpt_check(struct session *s)
+rcpt_check(struct session *s, bool is_utf8)
 {
 	struct transaction *tx = s->tx;
 
@@ -290,7 +325,12 @@ rcpt_check(struct session *s)
 		return false;
 	}
 	tx->ntried++;
-	if (tx->naccepted >= (size_t)s->worker->config->max_recipients) {
+	if (is_utf8 && !tx->is_utf8) {
+		reply_fault(s, &smtp_not_ascii);
+		group_item_done(s);
+		return false;
+	}
+	if (tx->naccepted >= transaction_max_recipients(s)) {
 		group_item_refuse_logged(s, REPLY_TOO_MANY_RCPTS);
 		return false;
 	}
@@ -346,7 +386,7 @@ item_check(struct session *s)
 	case SMTP_MAIL:
 		return mail_check(s, item);
 	case SMTP_RCPT:
-		return rcpt_check(s);
+		return rcpt_check(s, item->rcpt.is_utf8);
 	default:
 		return data_check(s);
 	}
@@ -527,8 +567,8 @@ mail_begin(struct session *s, const struct item *item)
 
 	s->is_orphaned = false;
 	tx->reverse_path = xstrdup(item->path);
-	tx->declared_size = item->size;
-	tx->body = item->body;
+	tx->declared_size = item->mail.size;
+	tx->is_utf8 = item->mail.is_utf8;
 }
 
 static void

@@ -18,9 +18,10 @@ struct item {
 	enum smtp_verb verb;
 	struct smtp_fault fault; /* code 0: none */
 	char *path;              /* owned */
-	int64_t size;            /* of MAIL (-1: not given) or of a chunk */
-	bool is_last;            /* of BDAT */
-	enum smtp_body body;
+	char *values;            /* owned; what of mail and rcpt has a length */
+	struct smtp_mail mail;   /* their strings in path and values */
+	struct smtp_rcpt rcpt;
+	struct smtp_bdat bdat;
 };
 
 struct group {

@@ -19,6 +19,7 @@
 #include "session/session.h"
 #include "session/session_io.h"
 #include "smtp/command.h"
+#include "smtp/ehlo.h"
 #include "smtp/sasl.h"
 
 /* Where the dialogue is. session_enter() is the only writer. */
@@ -74,6 +75,7 @@ struct session {
 	size_t progress;          /* bytes since the client's time began */
 	const char *ended;        /* word for the log; static */
 
+	uint32_t offered;         /* SMTP_EXT_*: by the last EHLO, 0 after HELO */
 	struct smtp_sasl *sasl;
 	int64_t auth_started_ms;
 	uint64_t question_id;     /* in flight, 0: none */
@@ -120,6 +122,13 @@ void session_offer(const struct session *s, struct smtp_offer *to);
 size_t session_command(struct session *s, struct str input); /* dispatch.c */
 size_t session_body(struct session *s, struct str input);    /* body.c */
 size_t session_chunk(struct session *s, struct str input);   /* chunk.c */
+
+/* hello.c */
+void cmd_ehlo(struct session *s, struct str args);
+void cmd_helo(struct session *s, struct str args);
+
+/* dispatch.c: RSET and what means the same. */
+void transaction_end(struct session *s);
 
 /* chunk.c */
 void cmd_bdat(struct session *s, struct str args);

@@ -108,6 +108,17 @@ transaction_max_size(const struct session *s)
 	return theirs < max ? theirs : max;
 }
 
+size_t
+transaction_max_recipients(const struct session *s)
+{
+	size_t max = (size_t)s->worker->config->max_recipients;
+	struct smtp_offer offer;
+
+	session_offer(s, &offer);
+	return offer.rcptmax > 0 && (size_t)offer.rcptmax < max
+	    ? (size_t)offer.rcptmax : max;
+}
+
 void
 kept_reply_set(struct kept_reply *k, const struct answer_reply *r)
 {

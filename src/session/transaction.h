@@ -54,7 +54,7 @@ struct transaction {
 
 	char *reverse_path;
 	int64_t declared_size;   /* -1: none */
-	enum smtp_body body;
+	bool is_utf8;            /* MAIL had SMTPUTF8 */
 	char **recipients;       /* those the upstream accepted */
 	size_t naccepted, capacity;
 	size_t ntried;           /* RCPTs that were offered to it or refused */
@@ -95,6 +95,8 @@ void reply_kept(struct session *s, const struct kept_reply *k);
 
 /* SIZE as offered now: the listener's, less what the upstream allows. */
 int64_t transaction_max_size(const struct session *s);
+/* Recipients in one message: ours, or fewer if the upstream says so. */
+size_t transaction_max_recipients(const struct session *s);
 
 /* What a refusal's log line says. */
 struct refusal {

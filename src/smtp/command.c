@@ -10,6 +10,8 @@
 
 #include <arpa/inet.h>
 
+#include "base/utf8.h"
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* clang-format off */
@@ -74,20 +76,10 @@ static const struct path_faults rcpt_faults = {
 	.route    = { 553, "5.1.3", "Recipient address has a source route" },
 };
 
-static const struct smtp_fault not_ascii =
+const struct smtp_fault smtp_not_ascii =
 	{ 553, "5.6.7", "Address has characters that are not ASCII" };
-static const struct smtp_fault bad_parameter =
-	{ 501, "5.5.4", "Malformed parameter" };
-static const struct smtp_fault bad_size =
-	{ 501, "5.5.4", "SIZE= needs a number of bytes, once" };
-static const struct smtp_fault bad_body =
-	{ 501, "5.5.4", "BODY= needs 7BIT or 8BITMIME, once" };
 static const struct smtp_fault bad_bdat =
 	{ 501, "5.5.4", "Syntax: BDAT size [LAST]" };
-static const struct smtp_fault bad_auth =
-	{ 501, "5.5.4", "AUTH= needs an address in xtext, once" };
-static const struct smtp_fault unknown_parameter =
-	{ 555, "5.5.4", "Parameter not known" };
 /* clang-format on */
 
 static int
@@ -120,6 +112,14 @@ static bool
 is_atext(char c)
 {
 	return is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c));
+}
+
+/* A byte of a character beyond ASCII, which RFC 6531 section 3.3 adds to atoms,
+ * quoted strings and domains. Whether it is one, utf8_is_text() has said. */
+static bool
+is_beyond_ascii(char c)
+{
+	return (unsigned char)c > 127;
 }
 
 static bool
@@ -192,8 +192,8 @@ smtp_command_parse(struct str line, struct str *args_r)
 	return SMTP_UNKNOWN;
 }
 
-bool
-smtp_domain_is_valid(struct str name)
+static bool
+domain_is_valid(struct str name, bool may_be_utf8)
 {
 	size_t label = 0; /* length of the label so far */
 
@@ -208,12 +208,19 @@ smtp_domain_is_valid(struct str name)
 			label = 0;
 			continue;
 		}
-		if (!is_alnum(c) && (c != '-' || label == 0))
+		if (!is_alnum(c) && (c != '-' || label == 0) &&
+		    !(may_be_utf8 && is_beyond_ascii(c)))
 			return false;
 		if (++label > 63)
 			return false;
 	}
 	return label > 0 && name.ptr[name.len - 1] != '-';
+}
+
+bool
+smtp_domain_is_valid(struct str name)
+{
+	return domain_is_valid(name, false);
 }
 
 /* "[192.0.2.1]" or "[IPv6:2001:db8::1]" (RFC 5321 section 4.1.3). */
@@ -260,7 +267,7 @@ quoted_length(struct str s)
 			return i + 1;
 		if (s.ptr[i] == '\\' && ++i == s.len)
 			return 0;
-		if (!is_printable(s.ptr[i]))
+		if (!is_printable(s.ptr[i]) && !is_beyond_ascii(s.ptr[i]))
 			return 0;
 	}
 	return 0;
@@ -275,7 +282,7 @@ dot_string_length(struct str s)
 	for (i = 0; i < s.len; i++) {
 		if (s.ptr[i] == '.' && i > 0 && s.ptr[i - 1] != '.')
 			continue;
-		if (!is_atext(s.ptr[i]))
+		if (!is_atext(s.ptr[i]) && !is_beyond_ascii(s.ptr[i]))
 			break;
 	}
 	return i > 0 && s.ptr[i - 1] == '.' ? 0 : i;
@@ -291,7 +298,7 @@ mailbox_is_valid(struct str path)
 	if (local == 0 || local == path.len || path.ptr[local] != '@')
 		return false;
 	path = skip(path, local + 1);
-	return smtp_domain_is_valid(path) || literal_is_valid(path);
+	return domain_is_valid(path, true) || literal_is_valid(path);
 }
 
 /* Where the '>' of "<path>" is, quoted strings left aside; 0: none. */
@@ -317,7 +324,8 @@ path_end(struct str s)
  */
 static int
 take_path(struct str args, struct str word, const struct path_faults *faults,
-    struct str *path_r, struct str *rest_r, struct smtp_fault *fault)
+    struct str *path_r, bool *is_utf8_r, struct str *rest_r,
+    struct smtp_fault *fault)
 {
 	size_t end;
 
@@ -335,10 +343,12 @@ take_path(struct str args, struct str word, const struct path_faults *faults,
 	if (rest_r->len > 0 && !is_blank(rest_r->ptr[0]))
 		return fault_set(fault, faults->syntax);
 	*rest_r = skip_blanks(*rest_r);
-	for (size_t i = 0; i < path_r->len; i++) {
+	*is_utf8_r = false;
+	for (size_t i = 0; i < path_r->len; i++)
 		if ((unsigned char)path_r->ptr[i] > 126)
-			return fault_set(fault, not_ascii);
-	}
+			*is_utf8_r = true;
+	if (!utf8_is_text(*path_r))
+		return fault_set(fault, faults->syntax);
 	if (path_r->len > SMTP_PATH_MAX)
 		return fault_set(fault, faults->too_long);
 	if (path_r->len > 0 && path_r->ptr[0] == '@')
@@ -346,38 +356,9 @@ take_path(struct str args, struct str word, const struct path_faults *faults,
 	return 0;
 }
 
-/* One esmtp-param (RFC 5321 section 4.1.2), taken off *rest. */
-static int
-take_parameter(struct str *rest, struct str *name_r, struct str *value_r,
-    struct smtp_fault *fault)
-{
-	struct str word = take_word(rest);
-	size_t i = 0;
-
-	while (i < word.len &&
-	       (is_alnum(word.ptr[i]) || (i > 0 && word.ptr[i] == '-')))
-		i++;
-	*name_r = (struct str){ word.ptr, i };
-	*value_r = (struct str){ NULL, 0 };
-	if (i == 0)
-		return fault_set(fault, bad_parameter);
-	if (i == word.len)
-		return 0;
-	if (word.ptr[i] != '=' || i + 1 == word.len)
-		return fault_set(fault, bad_parameter);
-	*value_r = skip(word, i + 1);
-	for (i = 0; i < value_r->len; i++) {
-		char c = value_r->ptr[i];
-
-		if (!is_printable(c) || c == '=')
-			return fault_set(fault, bad_parameter);
-	}
-	return 0;
-}
-
 /* One to twenty digits (RFC 1870 section 3); a huge number stays huge. */
-static bool
-parse_size(struct str value, int64_t *size_r)
+bool
+smtp_size_parse(struct str value, int64_t *size_r)
 {
 	int64_t size = 0;
 
@@ -394,88 +375,40 @@ parse_size(struct str value, int64_t *size_r)
 	return true;
 }
 
-static bool
-parse_body(struct str value, enum smtp_body *body_r)
-{
-	if (str_case_eq(value, STR("7BIT")))
-		*body_r = SMTP_BODY_7BIT;
-	else if (str_case_eq(value, STR("8BITMIME")))
-		*body_r = SMTP_BODY_8BITMIME;
-	else
-		return false;
-	return true;
-}
-
-/* RFC 3461 section 4: "+" and two capital hexadecimal digits for what is not
- * itself. */
-static bool
-xtext_is_valid(struct str s)
-{
-	const char *hex = "0123456789ABCDEF";
-
-	for (size_t i = 0; i < s.len; i++) {
-		if (s.ptr[i] != '+')
-			continue;
-		if (s.len - i < 3 || memchr(hex, s.ptr[i + 1], 16) == NULL ||
-		    memchr(hex, s.ptr[i + 2], 16) == NULL)
-			return false;
-		i += 2;
-	}
-	return s.len > 0;
-}
-
 int
-smtp_mail_parse(
-    struct str args, struct smtp_mail *mail, struct smtp_fault *fault)
+smtp_mail_parse(struct str args, uint32_t offered, struct smtp_mail *mail,
+    struct smtp_fault *fault)
 {
-	struct str rest, name, value;
-	bool has_auth = false;
+	struct str rest;
+	bool is_utf8;
 
 	*mail = (struct smtp_mail){ .size = -1 };
-	if (take_path(args, STR("FROM:"), &mail_faults, &mail->path, &rest,
-		fault) == -1)
+	if (take_path(args, STR("FROM:"), &mail_faults, &mail->path, &is_utf8,
+		&rest, fault) == -1)
 		return -1;
 	if (mail->path.len > 0 && !mailbox_is_valid(mail->path))
 		return fault_set(fault, mail_faults.syntax);
-	while (rest.len > 0) {
-		if (take_parameter(&rest, &name, &value, fault) == -1)
-			return -1;
-		if (str_case_eq(name, STR("SIZE"))) {
-			if (mail->size != -1 || !parse_size(value, &mail->size))
-				return fault_set(fault, bad_size);
-		} else if (str_case_eq(name, STR("BODY"))) {
-			if (mail->body != SMTP_BODY_NONE ||
-			    !parse_body(value, &mail->body))
-				return fault_set(fault, bad_body);
-		} else if (str_case_eq(name, STR("AUTH"))) {
-			if (has_auth || !xtext_is_valid(value))
-				return fault_set(fault, bad_auth);
-			has_auth = true;
-		} else {
-			return fault_set(fault, unknown_parameter);
-		}
-	}
+	if (smtp_mail_params_parse(rest, offered, mail, fault) == -1)
+		return -1;
+	if (is_utf8 && !mail->is_utf8)
+		return fault_set(fault, smtp_not_ascii);
 	return 0;
 }
 
 int
-smtp_rcpt_parse(
-    struct str args, struct smtp_rcpt *rcpt, struct smtp_fault *fault)
+smtp_rcpt_parse(struct str args, uint32_t offered, struct smtp_rcpt *rcpt,
+    struct smtp_fault *fault)
 {
-	struct str rest, name, value;
+	struct str rest;
 
 	*rcpt = (struct smtp_rcpt){ 0 };
-	if (take_path(args, STR("TO:"), &rcpt_faults, &rcpt->path, &rest,
-		fault) == -1)
+	if (take_path(args, STR("TO:"), &rcpt_faults, &rcpt->path,
+		&rcpt->is_utf8, &rest, fault) == -1)
 		return -1;
 	if (!mailbox_is_valid(rcpt->path) &&
 	    !str_case_eq(rcpt->path, STR("postmaster")))
 		return fault_set(fault, rcpt_faults.syntax);
-	if (rest.len == 0)
-		return 0;
-	if (take_parameter(&rest, &name, &value, fault) == -1)
-		return -1;
-	return fault_set(fault, unknown_parameter);
+	return smtp_rcpt_params_parse(rest, offered, rcpt, fault);
 }
 
 int
@@ -485,7 +418,7 @@ smtp_bdat_parse(
 	struct str size = take_word(&args);
 
 	*bdat = (struct smtp_bdat){ .is_last = args.len > 0 };
-	if (!parse_size(size, &bdat->size) ||
+	if (!smtp_size_parse(size, &bdat->size) ||
 	    (bdat->is_last && !str_case_eq(args, STR("LAST"))))
 		return fault_set(fault, bad_bdat);
 	return 0;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "smtp/params.h"
 
 /* A command line with its CRLF (RFC 5321 4.5.3.1.4 says 512, extensions more). */
 #define SMTP_LINE_MAX_BEFORE_LOGIN 1024
@@ -48,16 +49,22 @@ struct smtp_fault {
 	const char *text;
 };
 
-enum smtp_body { SMTP_BODY_NONE, SMTP_BODY_7BIT, SMTP_BODY_8BITMIME };
-
 struct smtp_mail {
 	struct str path; /* reverse-path without <>; empty: null reverse-path */
 	int64_t size;    /* SIZE= in bytes (RFC 1870), -1: not given */
 	enum smtp_body body; /* BODY= (RFC 6152) */
+	bool is_utf8;        /* SMTPUTF8 (RFC 6531) */
+	bool requires_tls;   /* REQUIRETLS (RFC 8689) */
+	enum smtp_ret ret;   /* RET= (RFC 3461) */
+	struct str envid;    /* ENVID= in xtext, or empty */
+	struct str auth;     /* AUTH= in xtext (RFC 4954 section 5), or empty */
 };
 
 struct smtp_rcpt {
 	struct str path;
+	bool is_utf8;     /* the path has more than ASCII */
+	uint8_t notify;   /* NOTIFY=: enum smtp_notify, 0: not given */
+	struct str orcpt; /* ORCPT= as given: a type and xtext, or empty */
 };
 
 struct smtp_bdat {
@@ -71,7 +78,7 @@ const char *smtp_verb_name(enum smtp_verb verb);
 /*
  * Splits a line (without CRLF) into verb and arguments; any letter case;
  * arguments without leading and trailing blanks. A line with NUL, a control
- * character other than TAB, or (as we do not offer SMTPUTF8) a byte above 126 in the verb is SMTP_UNKNOWN.
+ * character other than TAB, or a byte above 126 in the verb is SMTP_UNKNOWN.
  */
 enum smtp_verb smtp_command_parse(struct str line, struct str *args_r);
 
@@ -79,12 +86,15 @@ enum smtp_verb smtp_command_parse(struct str line, struct str *args_r);
  * grammar for paths (dot-string or quoted-string local part, domain or
  * address literal, source route refused with 553 5.1.3/501 5.1.7), tolerant
  * of blanks after the colon as old clients send. <postmaster> without domain
- * is legal for RCPT. Unknown parameter: 555 5.5.4; doubled or malformed: 501
- * 5.5.4. AUTH= of MAIL must be xtext and means nothing to us: nobody is
- * trusted to name another submitter (RFC 4954 section 5). Bytes above 126 in
- * a path: 553 5.6.7 (RFC 6531). 0 or -1 and *fault. */
-int smtp_mail_parse(struct str args, struct smtp_mail *mail, struct smtp_fault *fault);
-int smtp_rcpt_parse(struct str args, struct smtp_rcpt *rcpt, struct smtp_fault *fault);
+ * is legal for RCPT. Parameters as in smtp/params.h. UTF-8 in a path of MAIL
+ * needs SMTPUTF8 (553 5.6.7); of RCPT it is taken, and is_utf8 tells: whether
+ * its MAIL had SMTPUTF8 is not known here. 0 or -1 and *fault. */
+int smtp_mail_parse(struct str args, uint32_t offered, struct smtp_mail *mail, struct smtp_fault *fault);
+int smtp_rcpt_parse(struct str args, uint32_t offered, struct smtp_rcpt *rcpt, struct smtp_fault *fault);
+/* One to twenty digits (RFC 1870 section 3); a huge number stays huge. */
+bool smtp_size_parse(struct str value, int64_t *size_r);
+/* The fault of a path with UTF-8 where no SMTPUTF8 was given. */
+extern const struct smtp_fault smtp_not_ascii;
 /* "size" or "size LAST" of BDAT (RFC 3030 section 2). */
 int smtp_bdat_parse(struct str args, struct smtp_bdat *bdat, struct smtp_fault *fault);
 /* The name a client gave in EHLO/HELO: domain, address literal, or what

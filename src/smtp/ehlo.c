@@ -18,6 +18,11 @@ static const struct {
 	{ STR("STARTTLS"),            SMTP_EXT_STARTTLS },
 	{ STR("ENHANCEDSTATUSCODES"), SMTP_EXT_ENHANCEDSTATUSCODES },
 	{ STR("CHUNKING"),            SMTP_EXT_CHUNKING },
+	{ STR("SMTPUTF8"),            SMTP_EXT_SMTPUTF8 },
+	{ STR("DSN"),                 SMTP_EXT_DSN },
+	{ STR("AUTH"),                SMTP_EXT_AUTH },
+	{ STR("REQUIRETLS"),          SMTP_EXT_REQUIRETLS },
+	{ STR("LIMITS"),              SMTP_EXT_LIMITS },
 };
 /* clang-format on */
 
@@ -68,6 +73,43 @@ parse_mechanisms(struct str line)
 	return offered;
 }
 
+/* "RCPTMAX=100 MAILMAX=20": one to six digits, not beginning with 0. What we
+ * do not know or cannot read is passed over, as RFC 9422 section 4 says. */
+static void
+take_limits(struct smtp_offer *offer, struct str line)
+{
+	while (line.len > 0) {
+		struct str value = take_until(&line, ' ');
+		struct str name = take_until(&value, '=');
+		int64_t n = parse_size(value);
+
+		if (value.len > 6 || n == 0 || value.ptr[0] == '0')
+			continue;
+		if (str_case_eq(name, STR("RCPTMAX")))
+			offer->rcptmax = (int32_t)n;
+		else if (str_case_eq(name, STR("MAILMAX")))
+			offer->mailmax = (int32_t)n;
+	}
+}
+
+uint32_t
+smtp_extension_find(struct str keyword)
+{
+	for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++)
+		if (str_case_eq(keyword, extensions[i].keyword))
+			return extensions[i].extension;
+	return 0;
+}
+
+const char *
+smtp_extension_name(size_t i, uint32_t *extension_r)
+{
+	if (i >= sizeof extensions / sizeof *extensions)
+		return NULL;
+	*extension_r = extensions[i].extension;
+	return extensions[i].keyword.ptr;
+}
+
 void
 smtp_offer_parse(struct smtp_offer *offer, const struct smtp_reply *ehlo)
 {
@@ -82,11 +124,9 @@ smtp_offer_parse(struct smtp_offer *offer, const struct smtp_reply *ehlo)
 		struct str line = take_until(&rest, '\n');
 		struct str keyword = take_until(&line, ' ');
 
-		for (size_t i = 0; i < sizeof extensions / sizeof *extensions;
-		     i++) {
-			if (str_case_eq(keyword, extensions[i].keyword))
-				offer->extensions |= extensions[i].extension;
-		}
+		offer->extensions |= smtp_extension_find(keyword);
+		if (str_case_eq(keyword, STR("LIMITS")))
+			take_limits(offer, line);
 		if (str_case_eq(keyword, STR("SIZE")))
 			offer->size = parse_size(take_until(&line, ' '));
 		else if (str_case_eq(keyword, STR("AUTH")))

@@ -22,9 +22,9 @@ smtp_received_make(char to[SMTP_RECEIVED_MAX], const struct smtp_received *r)
 	clock_format_rfc5322(date, sizeof date, r->wall_s);
 	n = snprintf(to, SMTP_RECEIVED_MAX,
 	    "Received: by %.255s\r\n"
-	    "\twith ESMTPSA id %.32s.%u (person %.32s);\r\n"
+	    "\twith %s id %.32s.%u (person %.32s);\r\n"
 	    "\t%s\r\n",
-	    r->hostname, r->sid, r->transaction, r->person_tag, date);
+	    r->hostname, r->is_utf8 ? "UTF8SMTPSA" : "ESMTPSA", r->sid, r->transaction, r->person_tag, date);
 	assert(n > 0 && n < SMTP_RECEIVED_MAX);
 	return (size_t)n;
 }

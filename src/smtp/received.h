@@ -9,6 +9,7 @@
 #ifndef SMTP_RECEIVED_H
 #define SMTP_RECEIVED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,7 @@ struct smtp_received {
 	const char *sid;       /* session id */
 	unsigned transaction;  /* number within the session, from 1 */
 	const char *person_tag; /* keyed hash, printable */
+	bool is_utf8;          /* SMTPUTF8 was used (RFC 6531 section 4.3) */
 	int64_t wall_s;
 };
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 /* PLAIN: authorization identity, NUL, login, NUL, password. */
 #define MESSAGE_MAX (2 * SMTP_LOGIN_MAX + SMTP_PASSWORD_MAX + 2)
@@ -126,43 +127,11 @@ fail(struct smtp_fault *to, struct smtp_fault fault)
 	return SMTP_SASL_FAILED;
 }
 
-/* Takes one character of UTF-8 (RFC 3629) off s; false: it is not. */
-static bool
-take_utf8(struct str *s, uint32_t *c_r)
-{
-	static const uint32_t least[] = { 0, 0x80, 0x800, 0x10000 };
-	unsigned char lead = (unsigned char)s->ptr[0];
-	size_t more = lead < 0x80 ? 0 : lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3;
-	uint32_t c = more == 0 ? lead : lead & (0x3fu >> more);
-
-	if ((lead >= 0x80 && lead < 0xc0) || lead >= 0xf8 || s->len <= more)
-		return false;
-	for (size_t i = 1; i <= more; i++) {
-		if ((s->ptr[i] & 0xc0) != 0x80)
-			return false;
-		c = c << 6 | (s->ptr[i] & 0x3f);
-	}
-	if (c < least[more] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-		return false;
-	*s = (struct str){ s->ptr + more + 1, s->len - more - 1 };
-	*c_r = c;
-	return true;
-}
-
 /* What a plugin may be handed: UTF-8 without control characters. */
 static bool
 login_is_valid(struct str login)
 {
-	uint32_t c;
-
-	if (login.len == 0)
-		return false;
-	while (login.len > 0) {
-		if (!take_utf8(&login, &c) || c < 0x20 ||
-		    (c >= 0x7f && c < 0xa0))
-			return false;
-	}
-	return true;
+	return login.len > 0 && utf8_is_text(login);
 }
 
 /* The last step: are these a login and a password at all? */

@@ -115,6 +115,7 @@ class Message:
     sender: str = ""
     parameters: str = ""
     recipients: list = field(default_factory=list)
+    rcpt_parameters: list = field(default_factory=list)  # of each
     wire: bytes = b""     # as it came, stuffed, without the dot line
     chunks: list = field(default_factory=list)  # sizes; then not stuffed
     state: str = "mail"   # mail, data, complete, accepted, refused
@@ -325,13 +326,14 @@ class Connection:
         if self.message is None:
             self.say("503 5.5.1 Need MAIL")
             return
-        found = re.fullmatch(r"RCPT TO:<([^>]+)>", line, re.I)
+        found = re.fullmatch(r"RCPT TO:<([^>]+)>((?: [^ ]+)*)", line, re.I)
         if not found:
             self.sink.complain(f"bad RCPT: {line!r}")
             self.say("501 5.5.4 Syntax")
             return
         if self.step("rcpt", line, "250 2.1.5 Ok") // 100 == 2:
             self.message.recipients.append(found.group(1))
+            self.message.rcpt_parameters.append(found.group(2).strip())
 
     def do_data(self, line):
         if self.message is None:

@@ -3,7 +3,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Whatever a client sends as a command line is a verb with arguments inside
- * the line; whatever path is accepted is accepted again, alone, as the same.
+ * the line; whatever path and parameters are accepted are accepted again when
+ * written anew, and mean the same.
  *
  * Input: a line.
  */
@@ -40,49 +41,76 @@ assert_path(struct str path, struct str args)
 	assert_inside(path, args);
 	assert(path.len <= SMTP_PATH_MAX);
 	for (size_t i = 0; i < path.len; i++)
-		assert(path.ptr[i] >= 32 && path.ptr[i] <= 126);
+		assert((unsigned char)path.ptr[i] >= 32 && path.ptr[i] != 127);
+}
+
+static struct str
+whole(const struct buf *b)
+{
+	return (struct str){ buf_data(b), buf_len(b) };
+}
+
+/* What goes to the next hop is one line and has a bound. */
+static void
+assert_line(const struct buf *b)
+{
+	assert(buf_len(b) <= SMTP_PATH_MAX + 20 + SMTP_PARAMS_MAX);
+	for (size_t i = 0; i < buf_len(b); i++)
+		assert((unsigned char)buf_data(b)[i] >= 32);
 }
 
 static void
 check_mail(struct str args)
 {
-	char again[SMTP_PATH_MAX + 16];
+	struct buf first = { 0 }, again = { 0 };
 	struct smtp_fault fault = { 0 };
 	struct smtp_mail mail, second;
-	int n;
 
-	if (smtp_mail_parse(args, &mail, &fault) == -1) {
+	if (smtp_mail_parse(args, ~0u, &mail, &fault) == -1) {
 		assert_fault(&fault);
 		return;
 	}
 	assert(mail.size >= -1);
 	assert_path(mail.path, args);
-	n = snprintf(again, sizeof again, "FROM:<%.*s>", (int)mail.path.len,
-	    mail.path.ptr);
-	assert(smtp_mail_parse(
-		   (struct str){ again, (size_t)n }, &second, &fault) == 0);
-	assert(str_eq(second.path, mail.path) && second.size == -1);
+	buf_appendf(
+	    &first, "FROM:<%.*s>", (int)mail.path.len, mail.path.ptr);
+	smtp_mail_params(&first, &mail, ~0u);
+	assert_line(&first);
+	assert(smtp_mail_parse(whole(&first), ~0u, &second, &fault) == 0);
+	assert(str_eq(second.path, mail.path) && second.size == mail.size);
+	assert(smtp_mail_needs(&second) == smtp_mail_needs(&mail));
+	buf_appendf(
+	    &again, "FROM:<%.*s>", (int)second.path.len, second.path.ptr);
+	smtp_mail_params(&again, &second, ~0u);
+	assert(str_eq(whole(&first), whole(&again)));
+	buf_free(&first);
+	buf_free(&again);
 }
 
 static void
 check_rcpt(struct str args)
 {
-	char again[SMTP_PATH_MAX + 16];
+	struct buf first = { 0 }, again = { 0 };
 	struct smtp_fault fault = { 0 };
 	struct smtp_rcpt rcpt, second;
-	int n;
 
-	if (smtp_rcpt_parse(args, &rcpt, &fault) == -1) {
+	if (smtp_rcpt_parse(args, ~0u, &rcpt, &fault) == -1) {
 		assert_fault(&fault);
 		return;
 	}
 	assert_path(rcpt.path, args);
 	assert(rcpt.path.len > 0);
-	n = snprintf(again, sizeof again, "TO:<%.*s>", (int)rcpt.path.len,
-	    rcpt.path.ptr);
-	assert(smtp_rcpt_parse(
-		   (struct str){ again, (size_t)n }, &second, &fault) == 0);
+	buf_appendf(&first, "TO:<%.*s>", (int)rcpt.path.len, rcpt.path.ptr);
+	smtp_rcpt_params(&first, &rcpt, ~0u);
+	assert_line(&first);
+	assert(smtp_rcpt_parse(whole(&first), ~0u, &second, &fault) == 0);
 	assert(str_eq(second.path, rcpt.path));
+	buf_appendf(
+	    &again, "TO:<%.*s>", (int)second.path.len, second.path.ptr);
+	smtp_rcpt_params(&again, &second, ~0u);
+	assert(str_eq(whole(&first), whole(&again)));
+	buf_free(&first);
+	buf_free(&again);
 }
 
 int

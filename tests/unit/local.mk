@@ -33,6 +33,7 @@ unit_tests = \
 	tests/unit/test_login_cache \
 	tests/unit/test_network \
 	tests/unit/test_owed \
+	tests/unit/test_params \
 	tests/unit/test_passwd_file \
 	tests/unit/test_plan \
 	tests/unit/test_plugin \

@@ -304,7 +304,7 @@ owner_begin(struct owner *o, struct rig *r, unsigned recipients, bool data)
 	const struct relay_ticket ticket = { .sid = "7Q3K9F2M",
 		.class_name = o->class_name == NULL ? "" : o->class_name,
 		.needs = o->needs };
-	struct smtp_rcpt rcpt;
+	struct smtp_rcpt rcpt = { .notify = 0 };
 	unsigned i;
 
 	o->rig = r;

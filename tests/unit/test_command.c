@@ -15,6 +15,9 @@
 #include <cmocka.h>
 
 #include "smtp/command.h"
+#include "smtp/ehlo.h"
+
+#define OFFERED (SMTP_EXT_SIZE | SMTP_EXT_8BITMIME | SMTP_EXT_AUTH)
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -166,7 +169,8 @@ test_command_mail_accepts(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(table); i++) {
-		if (smtp_mail_parse(str_of(table[i].args), &mail, &fault) == -1)
+		if (smtp_mail_parse(
+			str_of(table[i].args), OFFERED, &mail, &fault) == -1)
 			fail_msg("%s: %s", table[i].args, fault.text);
 		assert_str(mail.path, table[i].path);
 		assert_int_equal(mail.size, table[i].size);
@@ -257,7 +261,8 @@ test_command_mail_refuses(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(table); i++) {
-		if (smtp_mail_parse(str_of(table[i].args), &mail, &fault) == 0)
+		if (smtp_mail_parse(
+			str_of(table[i].args), OFFERED, &mail, &fault) == 0)
 			fail_msg("accepted: %s", table[i].args);
 		if (fault.code != table[i].code ||
 		    strcmp(fault.enhanced, table[i].enhanced) != 0)
@@ -280,7 +285,6 @@ test_command_rcpt(void **state)
 		{ "TO:<postmaster@>", 501, "5.1.3" },
 		{ "TO:a@b", 501, "5.1.3" },
 		{ "TO:<@a:c@d>", 553, "5.1.3" },
-		{ "TO:<\xc3\xb1@b>", 553, "5.6.7" },
 		{ "TO:<a@b> NOTIFY=NEVER", 555, "5.5.4" },
 		{ "TO:<a@b> NOTIFY==", 501, "5.5.4" },
 	};
@@ -292,12 +296,12 @@ test_command_rcpt(void **state)
 	for (size_t i = 0; i < COUNT(good); i++) {
 		snprintf(args, sizeof args, "TO:<%s>", good[i]);
 		assert_int_equal(
-		    smtp_rcpt_parse(str_of(args), &rcpt, &fault), 0);
+		    smtp_rcpt_parse(str_of(args), OFFERED, &rcpt, &fault), 0);
 		assert_str(rcpt.path, good[i]);
 	}
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		assert_int_equal(
-		    smtp_rcpt_parse(str_of(bad[i].args), &rcpt, &fault), -1);
+		    smtp_rcpt_parse(str_of(bad[i].args), OFFERED, &rcpt, &fault), -1);
 		assert_int_equal(fault.code, bad[i].code);
 		assert_string_equal(fault.enhanced, bad[i].enhanced);
 	}
@@ -317,7 +321,7 @@ test_command_path_of_the_longest_length_is_taken(void **state)
 		    args, sizeof args, "TO:<%0*d@example.org>", local, 0);
 		struct str line = { args, (size_t)n };
 
-		assert_int_equal(smtp_rcpt_parse(line, &rcpt, &fault), -over);
+		assert_int_equal(smtp_rcpt_parse(line, OFFERED, &rcpt, &fault), -over);
 	}
 }
 

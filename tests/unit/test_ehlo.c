@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -54,7 +55,7 @@ test_ehlo_offers_are_found(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		struct smtp_reply_parser p = { 0 };
-		struct smtp_offer offer = { 77, 77, 77 };
+		struct smtp_offer offer = { 77, 77, 77, 77, 77 };
 		size_t used;
 
 		assert_int_equal(smtp_reply_feed(&p, table[i].reply,
@@ -97,12 +98,51 @@ test_mechanisms_that_we_could_use_are_found(void **state)
 	}
 }
 
+static void
+test_ehlo_limits(void **state)
+{
+	static const struct {
+		const char *line;
+		int rcptmax, mailmax;
+	} table[] = {
+		{ "LIMITS RCPTMAX=100 MAILMAX=5", 100, 5 },
+		{ "limits mailmax=999999", 0, 999999 },
+		{ "LIMITS RCPTDOMAINMAX=1 RCPTMAX=7", 7, 0 },
+		{ "LIMITS", 0, 0 },
+		{ "LIMITS RCPTMAX", 0, 0 },
+		{ "LIMITS RCPTMAX=", 0, 0 },
+		{ "LIMITS RCPTMAX=0", 0, 0 },
+		{ "LIMITS RCPTMAX=05", 0, 0 },
+		{ "LIMITS RCPTMAX=1000000", 0, 0 },
+		{ "LIMITS RCPTMAX=1x MAILMAX=2", 0, 2 },
+		{ "LIMITS RCPTMAX=-1", 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		struct smtp_reply_parser p = { 0 };
+		struct smtp_offer offer;
+		char reply[100];
+		size_t used;
+
+		snprintf(reply, sizeof reply, "250-mx\r\n250 %s\r\n",
+		    table[i].line);
+		smtp_reply_feed(&p, reply, strlen(reply), &used);
+		smtp_offer_parse(&offer, &p.reply);
+		assert_int_equal(offer.extensions, SMTP_EXT_LIMITS);
+		assert_int_equal(offer.rcptmax, table[i].rcptmax);
+		assert_int_equal(offer.mailmax, table[i].mailmax);
+		smtp_reply_parser_free(&p);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ehlo_offers_are_found),
 		cmocka_unit_test(test_mechanisms_that_we_could_use_are_found),
+		cmocka_unit_test(test_ehlo_limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -164,7 +164,7 @@ test_loss_between_steps_is_repaired_before_the_next(void **state)
 		"421 4.4.2 time is over", "close", NULL };
 	static const char *const second[] = { HELLO, PIPELINES, "< MAIL", OK,
 		"< RCPT", OK, "< DATA", "354 go", "body", OK, NULL };
-	const struct smtp_rcpt rcpt = { STR("a@x.test") };
+	const struct smtp_rcpt rcpt = { .path = STR("a@x.test") };
 	struct rig *r = *state;
 	struct owner o = { .body = "hello\r\n" };
 
