@@ -28,7 +28,7 @@ struct top {
 };
 
 void top_start(struct top *t);
-/* A counter that comes twice stands once. What does not fit the names is cut. */
+/* A counter that comes twice stands once. A name that is too long is cut. */
 void top_offer(struct top *t, const struct store_row *row);
 /* Fills rows with them; their strings are the top's. Returns how many. */
 size_t top_rows(const struct top *t, struct store_row rows[TOP_ROWS]);

@@ -15,6 +15,8 @@ libportero_a_SOURCES += \
 	src/policy/secrets.c src/policy/secrets.h \
 	src/policy/share.c src/policy/share.h \
 	src/policy/store.c src/policy/store.h \
+	src/policy/store_charge.c \
+	src/policy/store_local.c src/policy/store_private.h \
 	src/policy/tally.c src/policy/tally.h \
 	src/policy/warning.c src/policy/warning.h \
 	src/policy/window.c

@@ -382,7 +382,7 @@ test_hosts_that_know_what_is_used_let_through_n_together(void **state)
 }
 
 static void
-test_what_a_host_has_not_heard_of_counts_for_its_part_once(void **state)
+test_what_a_host_has_not_heard_of_counts_once(void **state)
 {
 	unsigned tx = 1;
 
@@ -509,7 +509,7 @@ test_settles_balance_before_during_and_after(void **state)
 	assert_int_equal(take(0, 5, 9), PORTERO_OP_DONE);
 	assert_int_equal(settle(0, 3, 0), PORTERO_OP_DONE);
 	assert_int_equal(settle(0, 4, 1), PORTERO_OP_DONE);
-	assert_int_equal(settle(0, 4, 0), PORTERO_OP_DONE); /* the first holds */
+	assert_int_equal(settle(0, 4, 0), PORTERO_OP_DONE); /* no more */
 	/* What was given back may be taken again at once. */
 	assert_int_equal(ask(0, PORTERO_OP_TAKE, "ana", 6, 5, 9),
 	    PORTERO_OP_DONE);
@@ -655,7 +655,7 @@ test_what_cannot_be_noted_is_not_let_through(void **state)
 }
 
 static void
-test_a_store_that_talks_nonsense_is_away_for_that_call_only(void **state)
+test_nonsense_is_an_outage_of_that_call_only(void **state)
 {
 	(void)state;
 	start(LOCAL, 1, &remote_plugin);
@@ -829,7 +829,8 @@ test_a_percentage_is_told_once_in_a_window(void **state)
 static void
 test_what_is_no_percentage_is_refused(void **state)
 {
-	static const char *const wrong[] = { "0", "101", "x", "", "80 %", "-1" };
+	static const char *const wrong[] = { "0", "101", "x", "", "80 %",
+		"-1" };
 	struct error err;
 
 	(void)state;
@@ -848,7 +849,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_hosts_that_know_what_is_used_let_through_n_together),
-		TEST(test_what_a_host_has_not_heard_of_counts_for_its_part_once),
+		TEST(test_what_a_host_has_not_heard_of_counts_once),
 		TEST(test_a_refusal_for_the_part_alone_is_try_later),
 		TEST(test_each_change_is_said_once_and_nobody_asks_meanwhile),
 		TEST(test_a_take_of_unknown_fate_is_charged_once),
@@ -858,7 +859,7 @@ main(void)
 		TEST(test_a_second_take_of_a_message_goes_to_its_first),
 		TEST(test_defer_lets_nothing_through_and_allow_everything),
 		TEST(test_what_cannot_be_noted_is_not_let_through),
-		TEST(test_a_store_that_talks_nonsense_is_away_for_that_call_only),
+		TEST(test_nonsense_is_an_outage_of_that_call_only),
 		TEST(test_what_is_charged_anyway_is_noted_too),
 		TEST(test_a_reset_is_heard_of),
 		TEST(test_an_older_answer_makes_nothing_smaller),
