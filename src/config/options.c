@@ -133,15 +133,15 @@ static const struct portero_option options_store[] = {
 static const struct portero_option options_auth[] = {
 	PLUGIN
 	{ "cache_time", PORTERO_OPT_DURATION, "1m",
-	  .help = "How long a correct login is remembered; so long an old "
-	    "password may work after it was changed. A wrong one is asked for "
-	    "again after 5 seconds at most. 0s: the directory is asked each "
-	    "time. Only for plugins that ask over a network, such as "
-	    "auth_ldap.",
+	  .help = "How long a correct login is remembered and the directory "
+	    "not asked; so long an old password may work after it was "
+	    "changed. A wrong one is asked for again after 5 seconds. 0s: it "
+	    "is asked each time. Only for plugins that ask over a network, "
+	    "such as auth_ldap.",
 	  .min = 0, .max = 86400 },
 	{ "cache_away_time", PORTERO_OPT_DURATION, "10m",
-	  .help = "How much longer it is used while the directory is away. "
-	    "0s: not at all.",
+	  .help = "How much longer it is used while the directory is away, "
+	    "also with cache_time = 0s. 0s: not at all.",
 	  .min = 0, .max = 7 * 86400 },
 	LIST_END
 };

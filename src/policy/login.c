@@ -66,8 +66,10 @@ login_new(struct plugin *const *plugins, size_t n, struct shared *shared,
 static bool
 may_cache(const struct section *s)
 {
+	const struct config_module *m = s->plugin->module;
+
 	return s->plugin->table->auth->may_cache &&
-	    s->plugin->module->cache_time_s > 0;
+	    (m->cache_time_s > 0 || m->cache_away_time_s > 0);
 }
 
 bool

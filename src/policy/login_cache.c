@@ -515,7 +515,7 @@ login_cache_keep_wrong(struct login_cache *c,
 
 	login_cache_forget(c, s, login, &password);
 	str_copy(w.cause, sizeof w.cause, cause);
-	if (!proof_make(&w.proof, s, login, password) ||
+	if (s->fresh_ms == 0 || !proof_make(&w.proof, s, login, password) ||
 	    shm_table_lock(c->wrong, &key) == -1)
 		return;
 	end(c->wrong, login_cache_epoch(c) == epoch &&

@@ -277,11 +277,11 @@ class Directory:
 
     def options(self, **changes):
         """Of an auth section that searches with the service's login, and
-        asks each time."""
+        remembers nothing."""
         return {"plugin": "auth_ldap", "uri": [self.uri],
                 "base": f"ou=people,{SUFFIX}", "bind_dn": SERVICE,
                 "bind_password_file": str(self.password_file),
-                "cache_time": "0s", **changes}
+                "cache_time": "0s", "cache_away_time": "0s", **changes}
 
 
 @contextlib.contextmanager

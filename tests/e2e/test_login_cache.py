@@ -4,12 +4,14 @@
 import json
 import os
 import time
+from pathlib import Path
 
 import pytest
 
 import directory
 from directory import door
 from harness import Section
+from ledger import start_again
 from logins import NEEDS_SLAPD, PEOPLE, attempt, code, last_cause
 
 pytestmark = NEEDS_SLAPD
@@ -25,8 +27,8 @@ def slapd():
 def cached(slapd, start):
     """cached(option=...): a Portero that remembers logins."""
     def start_it(auth=(), **options):
-        options = {"cache_time": "1m", "timeout": "1s",
-                   "connect_timeout": "1s", **options}
+        options = {"cache_time": "1m", "cache_away_time": "10m",
+                   "timeout": "1s", "connect_timeout": "1s", **options}
         return start(auth=[Section("directory", **slapd.options(**options)),
                            *auth])
     return start_it
@@ -144,6 +146,31 @@ def test_without_cache_away_time_nobody_goes_on(cached, slapd):
         assert code(portero, "ana") == 454
     finally:
         slapd.resume()
+
+
+def test_without_cache_time_it_is_asked_each_time_but_for_an_outage(
+        cached, slapd):
+    portero = cached(cache_time="0s")
+    for _ in range(2):
+        assert code(portero, "ana") == 235
+        assert last_cause(portero) == "ok"
+    slapd.pause()
+    try:
+        assert code(portero, "ana") == 235
+        assert last_cause(portero) == "cached_away"
+    finally:
+        slapd.resume()
+
+
+def test_a_restart_forgets_and_no_file_ever_had_it(cached, slapd):
+    portero = cached()
+    assert code(portero, "ana") == 235
+    kept = [p.name for p in Path(portero.options["state_dir"]).iterdir()]
+    assert kept == ["auth-directory.shm"]  # marks of servers
+    portero.stop()
+    start_again(portero)
+    assert code(portero, "ana") == 235
+    assert last_cause(portero) == "ok"
 
 
 def test_a_reload_of_the_auth_section_forgets(cached, slapd):

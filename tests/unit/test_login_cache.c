@@ -456,6 +456,10 @@ test_what_the_host_makes_of_it(void **state)
 	assert_true(shared->rows[0].counter[COUNTER_LOGIN_CACHE_MISS] > 20);
 	module.cache_time_s = 0;
 	login = login_new(list, 1, shared, 0, "+");
+	assert_true(login_wants_cache(login));
+	login_free(&login);
+	module.cache_away_time_s = 0;
+	login = login_new(list, 1, shared, 0, "+");
 	assert_false(login_wants_cache(login));
 	login_free(&login);
 	free(shared);
