@@ -116,6 +116,25 @@ def test_ehlo_offers_what_all_hosts_have(start, sink):
             assert int(offer["SIZE"]) < 2_000_000
 
 
+def test_what_was_offered_is_not_lost_at_a_host_that_lacks_it(start, sink):
+    """Mail that uses it waits for a host that has it; other mail does not."""
+    with upstream.checked_sink(eightbit=False) as plain:
+        portero = start(upstream=[section(None, sink), section(
+            "spare", plain, priority=2)])
+        wait_state(portero, plain, "up")
+        with portero.login() as client:
+            assert "8BITMIME" in client.ehlo()
+            portero.ctl("upstream", "drain", address(sink))
+            reply = client.mail("ana@example.org", " BODY=8BITMIME")
+            assert reply.status == "451 4.4.1"
+            assert send(client).code == 250
+            portero.ctl("upstream", "up", address(sink))
+            reply = client.mail("ana@example.org", " BODY=8BITMIME")
+            assert reply.code == 250
+        assert "lack" in portero.events("refusal")[0]["error"]
+        assert len(plain.messages) == 1
+
+
 # ---- when one fails ----
 
 def test_a_stand_in_takes_over_and_gives_back(start, sink, other):

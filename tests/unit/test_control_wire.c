@@ -113,6 +113,37 @@ test_a_person_has_at_most_255_bytes(void **state)
 }
 
 static void
+test_a_check_takes_two_addresses_or_none(void **state)
+{
+	static const char *const bad[] = {
+		"{\"verb\":\"check\",\"from\":\"a@b\"}",
+		"{\"verb\":\"check\",\"to\":\"a@b\"}",
+		"{\"verb\":\"check\",\"from\":\"\",\"to\":\"a@b\"}",
+		"{\"verb\":\"check\",\"from\":\"a@b\",\"to\":7}",
+		"{\"verb\":\"check\",\"from\":\"a@b>\",\"to\":\"a@b\"}",
+		"{\"verb\":\"check\",\"from\":\"a@b\",\"to\":\"a\\r\\nRSET\"}",
+		"{\"verb\":\"check\",\"from\":\"a@b\",\"to\":\"a b\"}",
+		"{\"verb\":\"ping\",\"from\":\"a@b\",\"to\":\"c@d\"}",
+	};
+	struct request r, back;
+	char *line;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		assert_int_equal(parse(bad[i], &r), -1);
+	assert_int_equal(
+	    parse("{\"verb\":\"check\",\"from\":\"a@b\",\"to\":\"c@d\"}",
+		&r),
+	    0);
+	line = request_line(&r);
+	line[strlen(line) - 1] = '\0';
+	assert_int_equal(parse(line, &back), 0);
+	assert_string_equal(back.from, "a@b");
+	assert_string_equal(back.to, "c@d");
+	free(line);
+}
+
+static void
 test_a_request_has_at_most_64_kib(void **state)
 {
 	static char line[REQUEST_MAX + 1];
@@ -307,6 +338,7 @@ main(void)
 		cmocka_unit_test(test_each_verb_of_the_daemon_is_a_request),
 		cmocka_unit_test(test_what_a_verb_does_not_take_is_refused),
 		cmocka_unit_test(test_a_person_has_at_most_255_bytes),
+		cmocka_unit_test(test_a_check_takes_two_addresses_or_none),
 		cmocka_unit_test(test_a_request_has_at_most_64_kib),
 		cmocka_unit_test(test_brackets_without_end_are_refused),
 		cmocka_unit_test(test_an_answer_is_one_line_whatever_is_in_it),
