@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits are exact: N means N, whoever asks at once, and what the upstream
 refused costs nothing."""
+import json
 import os
 import re
 import time
@@ -12,9 +13,9 @@ import pytest
 import client as smtp
 import sink as upstream
 from harness import IS_ROOT, running, wait_until
-from ledger import (BODY, LIMIT_TEXT, background, in_parallel, kill_all, limit,
-                    limits, quota, sockets_of, start_again, used,
-                    wait_settled, wait_used)
+from ledger import (BODY, LIMIT_TEXT, STORE, background, in_parallel,
+                    kill_all, limit, limits, quota, sockets_of, start_again,
+                    used, wait_settled, wait_used)
 from sink import checked_sink
 
 LONG = bool(os.environ.get("PORTERO_LONG"))
@@ -602,6 +603,32 @@ def test_an_unknown_person_is_told_apart(site):
     done = site.ctl("limits", "show", "nobody-here")
     assert done.returncode == 4 and "nobody-here" in done.stderr
     assert site.ctl("limits", "reset", "nobody-here").returncode in (0, 4)
+
+
+def test_who_is_nearest_to_a_limit_is_shown_and_warned_of(start):
+    users = {name: "s3cret" for name in ("ana", "bob", "eve")}
+    portero = start(users=users, **quota(limit("day", "1d", messages=5)))
+    for name, count in (("ana", 3), ("bob", 5), ("eve", 1)):
+        with portero.login(name) as client:
+            for _ in range(count):
+                assert client.send_message().code == 250
+        wait_used(portero, count, "day", person=name)
+    done = portero.ctl("limits", "top", "--json")
+    assert [(row["person"], row["used"], row["max"])
+            for row in json.loads(done.stdout)["limits"]] == [
+                ("bob", 5, 5), ("ana", 3, 5), ("eve", 1, 5)]
+    assert portero.ctl("limits", "top").stdout.split("\n")[1].split()[:4] == [
+        "bob", "day", "5", "5"]
+    assert [(e["user"], e["percent"], e["used"], e["of"])
+            for e in portero.events("limit")] == [
+                ("bob", "80", "4", "5"), ("bob", "100", "5", "5")]
+    assert "entries" in portero.ctl("store", "status").stdout
+
+
+def test_what_does_nothing_with_this_store_is_named(start):
+    portero = start(store={**STORE, "hosts": 2}, policy=quota(
+        limit("day", "1d", messages=5))["policy"])
+    assert "hosts does nothing with store_memory" in portero.log_text()
 
 
 # ---- memory that stays ----

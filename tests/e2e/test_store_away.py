@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(
     not SERVER, reason="redis-server is not installed")
 
 # The promise is 250 ms; the machine of a test may be busy with others.
-PATIENCE = 1.0
+PATIENCE = 2.0
 
 
 def letter(sender="ana@example.org"):
