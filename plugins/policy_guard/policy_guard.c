@@ -18,8 +18,9 @@
  *     too many logins fail there each name has fewer tries.
  *   - From elsewhere, a network with too many failures is held up; and when
  *     too many wrong passwords of a person came from strange networks, each of
- *     these has one try for that person in a window. So strangers lock nobody
- *     out: who knows the password gets in with it, wherever she is.
+ *     these has one try for that person in a window: who knows the password
+ *     still gets in with it, wherever she is. Only after ten times as many the
+ *     strange networks have none. So strangers lock nobody out at home.
  *
  * It counts in its own memory, and where the store is shared by several hosts
  * in the store, too. While that is away each host counts by itself.
@@ -36,6 +37,9 @@
 #define NETWORK_LUMP 5
 /* From a network with too many failures, for those who are at home there. */
 #define HOME_TRIES 3
+/* So many times person_failures are all that the strange networks together
+ * have for a person. */
+#define STRANGERS_TIMES 10
 #define WINDOW_MAX_S (31 * 86400)
 
 struct guard {
@@ -59,7 +63,8 @@ static const struct portero_option options[] = {
 	    .help = "Different wrong passwords of one person in the window: "
 		    "from one network, where it has to wait then; and from all "
 		    "networks it has not logged in from before, each of which "
-		    "has a single try for it then.",
+		    "has a single try for it then, and after ten times as many "
+		    "none.",
 	    .min = 1,
 	    .max = 1000000 },
 	{ .name = "per",
@@ -182,6 +187,16 @@ place_of(const struct portero_facts *f)
 	return f->client_exempt ? f->client_address : f->client_network;
 }
 
+/* How many failures from strange networks hold this one up. */
+static int64_t
+strangers_max(const struct guard *g, const struct failures *pair)
+{
+	if (g->person_failures == PORTERO_UNLIMITED)
+		return PORTERO_UNLIMITED;
+	return pair->count > 0 ? g->person_failures
+			       : g->person_failures * STRANGERS_TIMES;
+}
+
 static enum portero_verdict
 before(struct guard *g, const struct portero_facts *f,
     struct portero_answer *answer)
@@ -206,15 +221,14 @@ before(struct guard *g, const struct portero_facts *f,
 		    : PORTERO_NEXT;
 	if (memory_is_full(&g->memory))
 		return refuse(answer, "guesses_network", 60);
-	if (pair.count > 0 && is_over(&name, g->person_failures))
+	if (is_over(&name, strangers_max(g, &pair)))
 		return refuse(answer, "guesses_person", name.until_s - now_s);
 	if (!f->client_exempt && is_over(&network, g->network_failures))
 		return refuse(answer, "guesses_network",
 		    network.until_s - now_s);
 	if (!f->store_is_remote)
 		return PORTERO_NEXT;
-	if (pair.count > 0)
-		charge(g, answer, PORTERO_PERSON, 1, g->person_failures);
+	charge(g, answer, PORTERO_PERSON, 1, strangers_max(g, &pair));
 	if (!f->client_exempt)
 		charge(g, answer, PORTERO_NETWORK, 1, g->network_failures);
 	return PORTERO_NEXT;

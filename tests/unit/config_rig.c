@@ -46,6 +46,7 @@ static const struct plugin {
 } plugins[] = {
 	{ "auth_file", file_options },
 	{ "auth_secret", secret_options },
+	{ "policy_guard", NULL },
 	{ "policy_rate", rate_options },
 	{ "policy_size", size_options },
 	{ "store_memory", NULL },

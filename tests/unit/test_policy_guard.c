@@ -185,7 +185,7 @@ test_strangers_lock_nobody_out(void **state)
 	char network[32];
 
 	succeed(f, "ana", OFFICE);
-	for (uint16_t i = 0; i < 40; i++) {
+	for (uint16_t i = 0; i < 30; i++) {
 		snprintf(network, sizeof network, "203.0.%d.0/24", i);
 		assert_may_try(f, "ana", network);
 		fail_with(f, "ana", network, i);
@@ -195,6 +195,14 @@ test_strangers_lock_nobody_out(void **state)
 	}
 	assert_may_try(f, "ana", OFFICE);
 	assert_may_try(f, "ana", HOTEL);
+	/* ten times as many, and only her own networks are left to her */
+	for (uint16_t i = 30; i < 40; i++) {
+		snprintf(network, sizeof network, "203.0.%d.0/24", i);
+		assert_may_try(f, "ana", network);
+		fail_with(f, "ana", network, i);
+	}
+	assert_waits(f, "ana", HOTEL, "guesses_person");
+	assert_may_try(f, "ana", OFFICE);
 	succeed(f, "ana", HOTEL);
 	fail_with(f, "ana", HOTEL, 1);
 	assert_may_try(f, "ana", HOTEL);
@@ -284,9 +292,11 @@ test_only_a_store_that_others_share_is_asked(void **state)
 	assert_int_equal(f->answer.charges[1].window_s, 3600);
 	assert_may_try(f, "ana", OFFICE);
 	assert_int_equal(f->answer.ncharges, 2);
-	/* no failures here yet: what others count for the name is no matter */
+	assert_int_equal(f->answer.charges[0].max, 4);
+	/* no failures here yet: what others count for the name matters less */
 	assert_may_try(f, "ana", HOTEL);
-	assert_int_equal(f->answer.ncharges, 1);
+	assert_int_equal(f->answer.ncharges, 2);
+	assert_int_equal(f->answer.charges[0].max, 40);
 	/* names that do not exist leave nothing */
 	judge(f, PORTERO_ATTEMPT_NOBODY, "nobody", OFFICE, 1);
 	assert_int_equal(f->answer.ncharges, 1);
