@@ -79,9 +79,9 @@ enum portero_stage {
 	                        who counts bytes is asked only if there are
 	                        more than its charge at DATA took, and then
 	                        charges the difference */
-	PORTERO_OUTCOME = 64 /* what became of it, after DATA; told once, or not at
-	                        all if the workers are busy; the verdict is
-	                        ignored */
+	PORTERO_OUTCOME = 64 /* what became of it, after DATA or a refused
+	                        recipient; told once, or not at all if the
+	                        workers are busy; the verdict is ignored */
 };
 
 enum portero_level {
@@ -523,6 +523,11 @@ struct portero_facts {
 	struct portero_str client_network; /* /24 or /48: "192.0.2.0/24" */
 	bool client_exempt;    /* in exempt_networks: not to be counted together */
 	bool store_is_remote;  /* others share it; else own memory will do */
+	/* OUTCOME */
+	size_t nrefused;       /* recipients the upstream refused */
+	bool abandoned;        /* after a refused recipient the client gave it
+	                          up, or vanished, before DATA: perhaps it only
+	                          wanted to know which addresses there are */
 };
 
 struct portero_answer {

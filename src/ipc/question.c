@@ -507,6 +507,8 @@ judge_question_encode(uint8_t *to, size_t size, const struct record_header *h,
 	wire_put_u8(&w, (uint8_t)q->sender_owned);
 	wire_put_u8(&w, q->owned_asked);
 	wire_put_u8(&w, (uint8_t)q->outcome);
+	wire_put_u8(&w, q->abandoned);
+	wire_put_u32(&w, q->nrefused);
 	wire_put_u32(&w, q->naccepted);
 	wire_put_u32(&w, q->first_new);
 	wire_put_u32(&w, q->nrecipients);
@@ -558,6 +560,8 @@ judge_question_decode(const uint8_t *data, size_t len, struct judge_question *q,
 	q->sender_owned = get_enum(&w, PORTERO_OWNED_UNKNOWN, PORTERO_OWNED_NO);
 	q->owned_asked = get_bool(&w);
 	q->outcome = get_enum(&w, PORTERO_PENDING, PORTERO_OUTCOME_UNKNOWN);
+	q->abandoned = get_bool(&w);
+	q->nrefused = wire_get_u32(&w);
 	q->naccepted = wire_get_u32(&w);
 	q->first_new = wire_get_u32(&w);
 	q->nrecipients = get_count(&w, 4);

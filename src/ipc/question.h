@@ -144,6 +144,8 @@ struct judge_question {
 	enum portero_owned sender_owned;
 	bool owned_asked;      /* the directory was asked: sender_owned is its answer, even UNKNOWN */
 	enum portero_outcome outcome;
+	bool abandoned;        /* OUTCOME: before DATA */
+	uint32_t nrefused;     /* OUTCOME: by the upstream */
 	uint32_t naccepted;
 	uint32_t first_new;    /* recipients before this one were judged earlier */
 	uint32_t nrecipients;

@@ -48,7 +48,9 @@ inquiry_open(struct inquiry *i, const struct judge_question *q)
 		.message_size = q->message_size,
 		.sender_owned = q->sender_owned,
 		.outcome = q->outcome,
-		.naccepted = q->naccepted };
+		.naccepted = q->naccepted,
+		.nrefused = q->nrefused,
+		.abandoned = q->abandoned };
 	if (i->is_known && q->sender_owned == PORTERO_OWNED_UNKNOWN &&
 	    q->reverse_path.len > 0)
 		i->facts.sender_owned = identity_owns(&i->identity,

@@ -53,6 +53,7 @@ data_answered(struct session *s, const struct smtp_reply *r, bool accepted,
 	struct transaction *tx = s->tx;
 	const struct item *item = &s->group->items[s->group->next];
 
+	tx->has_tried_data = true;
 	if (tx->naccepted == 0) {
 		/* RFC 2920 3.1: even a 354 is of no use without recipients. */
 		group_item_refuse(s, REPLY_NO_RCPT);
@@ -100,6 +101,8 @@ on_reply(void *owner, enum relay_step step, const struct smtp_reply *r,
 			tx->ntried++;
 		if (accepted)
 			transaction_add_recipient(tx, item->path);
+		else if (!alert)
+			tx->nrefused++;
 		pass(s, r, alert);
 		break;
 	default:

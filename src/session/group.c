@@ -364,6 +364,7 @@ data_check(struct session *s)
 	} else if (s->tx->naccepted > 0)
 		return true;
 	else if (s->tx->ntried > 0) {
+		s->tx->has_tried_data = true;
 		group_item_refuse(s, REPLY_NO_RCPT);
 		group_drop_transaction(s);
 	} else

@@ -215,9 +215,9 @@ transaction_finish(struct transaction *tx, enum portero_outcome outcome,
 
 	ledger_settle(w->ledger, &tx->take, outcome, actual);
 	/* Before DATA the refusals have their own lines. */
+	if ((tx->wants & PORTERO_OUTCOME) && (tx->has_data || tx->nrefused > 0))
+		judge_tell(tx, outcome);
 	if (tx->has_data) {
-		if (tx->wants & PORTERO_OUTCOME)
-			judge_tell(tx, outcome);
 		log_message(tx, outcome, reply);
 		worker_count(w, outcome_counter(tx, outcome), 1);
 	}

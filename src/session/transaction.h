@@ -57,6 +57,8 @@ struct transaction {
 	bool is_utf8;            /* MAIL had SMTPUTF8 */
 	char **recipients;       /* those the upstream accepted */
 	size_t naccepted, capacity;
+	size_t nrefused;         /* those it refused */
+	bool has_tried_data;     /* DATA or BDAT was said, whatever came of it */
 	size_t ntried;           /* RCPTs that were offered to it or refused */
 
 	uint8_t txid[TXID_LEN];
