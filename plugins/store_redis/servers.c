@@ -217,6 +217,8 @@ open_any(struct servers *s, int64_t until_ms, char why[WHY_LEN])
 			return;
 		snprintf(why, WHY_LEN, "%.60s: %.120s", a->text, reason);
 		s->first = (s->first + 1) % n;
+		if (connection_now_ms() >= until_ms)
+			return; /* the next one is asked next time */
 	}
 }
 

@@ -100,6 +100,8 @@ struct server {
 	char path[64];
 };
 
+static unsigned nservers; /* so far */
+
 static void
 server_start(struct server *s, const char *text, size_t len,
     enum manner manner)
@@ -107,8 +109,8 @@ server_start(struct server *s, const char *text, size_t len,
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	snprintf(s->path, sizeof s->path, "/tmp/redis_replies.%d",
-	    (int)getpid());
+	snprintf(s->path, sizeof s->path, "/tmp/redis_replies.%d.%u",
+	    (int)getpid(), nservers++);
 	memcpy(address.sun_path, s->path, sizeof s->path);
 	unlink(s->path);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address),
@@ -135,7 +137,7 @@ server_stop(struct server *s)
 /* ---- the store --------------------------------------------------------- */
 
 static void *
-open_store(const struct server *s)
+open_store(const struct server *s, const struct server *second)
 {
 	struct portero_conf *conf = fake_conf_new(portero_plugin.options, "");
 	char uri[80], err[256] = "";
@@ -143,6 +145,10 @@ open_store(const struct server *s)
 
 	snprintf(uri, sizeof uri, "unix:%s", s->path);
 	fake_conf_set(conf, "uri", uri);
+	if (second != NULL) {
+		snprintf(uri, sizeof uri, "unix:%s", second->path);
+		fake_conf_set(conf, "uri", uri);
+	}
 	fake_conf_set(conf, "connect_timeout_ms", "100");
 	fake_conf_set(conf, "command_timeout_ms", "150");
 	if (portero_plugin.open(&fake_host, conf, NULL, 0,
@@ -211,7 +217,7 @@ ask(struct asked *a, enum portero_op_kind kind, const char *text, size_t len,
 		.ncharges = 1,
 		.row = no_row };
 	server_start(&server, text, len, manner);
-	ctx = open_store(&server);
+	ctx = open_store(&server, NULL);
 	memory = memory_kb();
 	started_ms = now_ms();
 	a->ret = portero_plugin.store->apply(ctx, &a->op, 1);
@@ -415,7 +421,7 @@ test_a_stray_reply_ends_the_connection(void **state)
 	ask(&a, PORTERO_OP_TAKE, twice, sizeof twice - 1, AT_ONCE);
 	assert_int_equal(a.op.result, PORTERO_OP_DONE);
 	server_start(&server, twice, sizeof twice - 1, AT_ONCE);
-	ctx = open_store(&server);
+	ctx = open_store(&server, NULL);
 	assert_int_equal(portero_plugin.store->apply(ctx, &a.op, 1), 0);
 	a.op.kind = PORTERO_OP_SETTLE;
 	/* Its own answer is of the wrong length; the stray one would be, too,
@@ -424,6 +430,27 @@ test_a_stray_reply_ends_the_connection(void **state)
 	assert_int_equal(a.op.result, PORTERO_OP_NONE);
 	portero_plugin.close(ctx);
 	server_stop(&server);
+}
+
+static void
+test_a_silent_server_does_not_hide_the_next(void **state)
+{
+	struct server silent, good;
+	struct asked a;
+	void *ctx;
+
+	(void)state;
+	ask(&a, PORTERO_OP_TAKE, GOOD_TAKE, sizeof GOOD_TAKE - 1, AT_ONCE);
+	server_start(&silent, "", 0, AS_A_HELLO);
+	server_start(&good, GOOD_TAKE, sizeof GOOD_TAKE - 1, AT_ONCE);
+	ctx = open_store(&silent, &good);
+	assert_int_equal(portero_plugin.store->apply(ctx, &a.op, 1), -1);
+	assert_int_equal(a.op.result, PORTERO_OP_FAILED);
+	assert_int_equal(portero_plugin.store->apply(ctx, &a.op, 1), 0);
+	assert_int_equal(a.op.result, PORTERO_OP_DONE);
+	portero_plugin.close(ctx);
+	server_stop(&silent);
+	server_stop(&good);
 }
 
 int
@@ -438,6 +465,7 @@ main(void)
 		cmocka_unit_test(test_memory_is_bounded),
 		cmocka_unit_test(test_what_was_not_asked_for_is_no_answer),
 		cmocka_unit_test(test_a_stray_reply_ends_the_connection),
+		cmocka_unit_test(test_a_silent_server_does_not_hide_the_next),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
