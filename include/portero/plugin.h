@@ -324,7 +324,8 @@ struct portero_auth {
 	    struct portero_str address);
 	/* The host may remember what login() says, as the section's options
 	 * cache_time and cache_away_time allow. For what is asked over a
-	 * network; not where a change must count at once. */
+	 * network; not where a change must count at once, or where the answer
+	 * depends on more than login and password. */
 	bool may_cache;
 };
 

@@ -13,6 +13,8 @@
 #include "policy/login_cache.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,14 +125,18 @@ login_cache_create(struct error *err)
 {
 	uint64_t bytes = share_size(head_bytes() +
 	    shm_table_size(&right_spec) + shm_table_size(&wrong_spec));
-	int fd = memfd_create("portero-logins", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd;
 
+	fd = memfd_create("portero-logins", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd == -1)
-		return error_set(err, ERROR_TEMPORARY, "memfd_create: %m");
-	if (share_header_init(fd, bytes, NAME, err) == 0)
-		return fd;
-	close(fd);
-	return -1;
+		return error_set(err, ERROR_TEMPORARY, "memfd_create: %s",
+		    strerror(errno));
+	if (share_header_init(fd, bytes, NAME, err) == -1) {
+		close(fd);
+		return -1;
+	}
+	fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	return fd;
 }
 
 static int
