@@ -47,6 +47,7 @@ void config_messages_print(const struct config_messages *m, struct buf *out);
 
 enum config_listen_tls { CONFIG_TLS_IMPLICIT = 1, CONFIG_TLS_STARTTLS };
 enum config_upstream_tls { CONFIG_UPSTREAM_NONE = 1, CONFIG_UPSTREAM_OPPORTUNISTIC, CONFIG_UPSTREAM_STARTTLS, CONFIG_UPSTREAM_IMPLICIT };
+enum config_xclient { CONFIG_XCLIENT_NONE = 1, CONFIG_XCLIENT_LOGIN, CONFIG_XCLIENT_ADDRESS };
 enum config_tls_profile { CONFIG_PROFILE_INTERMEDIATE = 1, CONFIG_PROFILE_MODERN };
 enum config_log_to { CONFIG_LOG_STDERR, CONFIG_LOG_FILE, CONFIG_LOG_SYSLOG };
 enum config_module_kind { CONFIG_AUTH = 1, CONFIG_STORE, CONFIG_POLICY };
@@ -110,6 +111,8 @@ struct config_upstream {
 	char *tls_name; /* name to verify; NULL: the host's */
 	char **fingerprints; /* NULL-terminated; SHA-256 as 64 hexadecimal digits; empty: names and authorities count */
 	char *certificate, *key; /* ours, in PEM; both NULL: none */
+	bool xforward; /* said where it is offered */
+	enum config_xclient xclient;
 	char *user, *password_file; /* of AUTH; both NULL: none */
 	int64_t connect_timeout_ms; /* connect, greeting, TLS, EHLO of one address: default 5 s */
 	int64_t reply_timeout_ms;   /* MAIL, RCPT, DATA: 60 s */

@@ -88,6 +88,9 @@ take_upstream(struct config_upstream *u, const struct portero_conf *s)
 	u->fingerprints = take_list(s, "fingerprints");
 	u->certificate = take_string(s, "certificate");
 	u->key = take_string(s, "key");
+	u->xforward = config_get_int(s, "xforward") != 0;
+	u->xclient = (enum config_xclient)(
+	    config_get_int(s, "xclient") + CONFIG_XCLIENT_NONE);
 	u->user = take_string(s, "user");
 	u->password_file = take_string(s, "password_file");
 	u->connect_timeout_ms = config_get_int(s, "connect_timeout");

@@ -29,6 +29,7 @@ static const char *const listen_tls[] = { "implicit", "starttls", NULL };
 static const char *const listen_proxy[] = { "none", "required", NULL };
 static const char *const upstream_tls[] = { "none", "opportunistic",
 	"starttls", "implicit", NULL };
+static const char *const xclients[] = { "none", "login", "address", NULL };
 static const char *const modes[] = { "enforce", "monitor", NULL };
 static const char *const failures[] = { "local", "defer", "allow", NULL };
 static const char *const newlines[] = { "normalize", "reject", NULL };
@@ -199,6 +200,16 @@ static const struct portero_option options_upstream[] = {
 	{ "password_file", PORTERO_OPT_SECRET, NULL,
 	  .help = "A file with the password of that account. Others must not "
 	    "be able to read it." },
+	{ "xforward", PORTERO_OPT_BOOL, "yes",
+	  .help = "Whether an upstream that offers XFORWARD is told of each "
+	    "message's client (address, EHLO name) and session id, for its "
+	    "log." },
+	{ "xclient", PORTERO_OPT_ENUM, "login",
+	  .help = "What an upstream that offers XCLIENT is made to believe. "
+	    "login: that the person has logged in there. address: also that "
+	    "the client itself is connected; then no connection is used for "
+	    "two messages.",
+	  .choices = xclients },
 	{ "connect_timeout", VALUE_MILLISECONDS, "5s",
 	  .help = "Connection, greeting, TLS and EHLO of one address.",
 	  .min = 100, .max = HOUR },

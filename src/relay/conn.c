@@ -58,6 +58,7 @@ conn_free(struct relay_conn *c)
 {
 	smtp_reply_parser_free(&c->parser);
 	buf_free(&c->out);
+	free(c->login);
 	free(c);
 }
 

@@ -53,7 +53,7 @@ on_ready(void *arg)
 {
 	struct relay *r = arg;
 
-	if ((r->conn->offer.extensions & r->needs) == r->needs) {
+	if ((r->conn->offer.extensions & r->ticket.needs) == r->ticket.needs) {
 		relay_found(r);
 		return;
 	}
@@ -71,6 +71,11 @@ on_down(void *arg, enum conn_fault fault, const char *detail)
 	struct relay *r = arg;
 
 	relay_conn_close(&r->conn);
+	if (r->reused) { /* it had rested too long */
+		r->reused = false;
+		relay_dial_start(r);
+		return;
+	}
 	count_failure(r->pool);
 	if (fault == CONN_TLS)
 		r->why = RELAY_TLS;
@@ -88,6 +93,12 @@ static const struct conn_user dialer = {
 	.on_down = on_down,
 };
 
+void
+relay_dial_await(struct relay *r)
+{
+	relay_conn_use(r->conn, &dialer, r);
+}
+
 /* Is there an address to try, of this host or another? */
 static bool
 choose(struct relay *r)
@@ -100,7 +111,7 @@ choose(struct relay *r)
 		relay_host_failed(h, r->detail);
 		leave_host(r);
 	}
-	h = relay_route_pick(r->pool, r->class_name, r->needs, r->excluded);
+	h = relay_route_pick(r->pool, r->ticket.class_name, r->ticket.needs, r->excluded);
 	if (h == NULL)
 		return false;
 	relay_set_host(r, h);
@@ -117,7 +128,7 @@ none_left(struct relay *r)
 	if (r->excluded != 0)
 		relay_fail(r, r->why,
 		    r->detail != NULL ? r->detail : "no other host is left");
-	else if (relay_route_may_come(r->pool, r->class_name, &why))
+	else if (relay_route_may_come(r->pool, r->ticket.class_name, &why))
 		wait_for_addresses(r, why);
 	else
 		relay_fail(r, RELAY_AWAY, why);

@@ -5,7 +5,7 @@
  * A connection's first words: greeting, EHLO (HELO where it is not known),
  * STARTTLS when the configuration wants it, EHLO again, AUTH when there is an
  * account. Nothing that was said before TLS counts after it, and without TLS
- * that was asked for there is no connection.
+ * that was asked for there is no connection. XCLIENT begins it all again.
  */
 #include "relay/relay_private.h"
 
@@ -64,7 +64,7 @@ offered(struct relay_conn *c, const struct smtp_reply *reply)
 		relay_conn_down(c, CONN_TLS, "STARTTLS is not offered");
 	else if (c->ssl == NULL && tls != CONFIG_UPSTREAM_NONE && has_starttls)
 		say(c, CONN_STARTTLS, "STARTTLS");
-	else if (c->host->access->password != NULL)
+	else if (c->host->access->password != NULL && c->login == NULL)
 		relay_account_say(c);
 	else
 		ready(c);
@@ -80,7 +80,7 @@ relay_hello_refused(
 	if (c->phase == CONN_STARTTLS)
 		fault = CONN_TLS;
 	else if (reply->code < 400 ||
-		 (c->phase == CONN_AUTH && reply->code >= 500))
+		 (c->phase >= CONN_AUTH && reply->code >= 500))
 		fault = CONN_BROKEN;
 	smtp_reply_summary(text, sizeof(text), reply);
 	relay_conn_down(c, fault, "%s: %s", what, text);
@@ -120,6 +120,12 @@ relay_hello_reply(struct relay_conn *c, const struct smtp_reply *reply)
 			c->phase = CONN_HANDSHAKE;
 		else
 			relay_hello_refused(c, "STARTTLS", reply);
+		break;
+	case CONN_XCLIENT:
+		if (reply->code == 220)
+			say(c, CONN_EHLO, "EHLO");
+		else
+			relay_hello_refused(c, "XCLIENT", reply);
 		break;
 	case CONN_AUTH:
 		if (relay_account_reply(c, reply))

@@ -113,12 +113,19 @@ relay_host_give(struct relay_host *h, struct relay_conn **conn, bool reset)
 }
 
 struct relay_conn *
-relay_host_take(struct relay_host *h)
+relay_host_take(struct relay_host *h, const char *login)
 {
-	struct relay_conn *c = TAILQ_FIRST(&h->idle);
+	struct relay_conn *c = TAILQ_FIRST(&h->idle), *own;
 
 	if (c == NULL)
 		return NULL;
+	if (c->login != NULL)
+		TAILQ_FOREACH(own, &h->idle, rest_link)
+			if (own->login != NULL &&
+			    strcmp(own->login, login) == 0) {
+				c = own;
+				break;
+			}
 	TAILQ_REMOVE(&h->idle, c, rest_link);
 	c->rests = false;
 	h->nidle--;

@@ -3,6 +3,7 @@ libportero_a_SOURCES += \
 	src/relay/conn.c \
 	src/relay/dial.c \
 	src/relay/hello.c \
+	src/relay/introduce.c \
 	src/relay/host.c \
 	src/relay/map.c \
 	src/relay/pool.c \

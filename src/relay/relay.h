@@ -93,9 +93,12 @@ size_t relay_pool_idle(const struct relay_pool *p);
  * whatever its class. The size is the smallest. */
 void relay_pool_offer(struct relay_pool *p, const char *class_name, struct smtp_offer *to);
 
-/* For whom a transaction is; borrowed for the call. */
+/* For whom a transaction is; borrowed until the body has begun. */
 struct relay_ticket {
-	const char *sid;        /* for the log */
+	const char *sid;        /* for the log, and for the upstream's */
+	const char *login;      /* the person's canonical id */
+	const char *address;    /* the client's: "192.0.2.1" */
+	const char *helo;       /* what it calls itself */
 	const char *class_name; /* where it may go; borrowed as long as the transaction */
 	uint32_t needs;         /* SMTP_EXT_*: hosts without them are passed over */
 };

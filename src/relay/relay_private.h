@@ -6,6 +6,7 @@
  *
  *   conn.c         one connection: socket, TLS, queue, timer
  *   hello.c        its first words: greeting, STARTTLS, EHLO, AUTH
+ *   introduce.c    who is behind a transaction: XFORWARD and XCLIENT
  *   access.c       our account there, and all that TLS needs
  *   pool.c         all hosts, and what waits to be written
  *   host.c         one host: its connections at rest, and how it fares
@@ -52,11 +53,12 @@ enum conn_fault {
 enum conn_phase {
 	CONN_CONNECTING,
 	CONN_HANDSHAKE, /* TLS */
-	CONN_GREETING,  /* from here to CONN_AUTH the reply is awaited */
+	CONN_GREETING,  /* from here to CONN_XCLIENT the reply is awaited */
 	CONN_EHLO,
 	CONN_HELO,
 	CONN_STARTTLS,
 	CONN_AUTH,
+	CONN_XCLIENT,
 	CONN_READY, /* its user has the word */
 	CONN_IDLE   /* nothing may come */
 };
@@ -95,6 +97,7 @@ struct relay_conn {
 	struct smtp_offer offer;
 	unsigned mails, messages, errors;
 	unsigned unheard; /* answers that come before that to RSET */
+	char *login; /* owned; whose connection XCLIENT made it; NULL: ours */
 	unsigned auth_left; /* words of AUTH LOGIN that are still to be said */
 	unsigned depth; /* event callbacks that are on the stack */
 	bool retire;    /* not to be used again */
@@ -168,8 +171,8 @@ void relay_host_init(
     struct relay_host *h, const struct relay_setup *setup, unsigned index);
 void relay_host_drain(struct relay_host *h);
 void relay_host_close(struct relay_host *h);
-/* An idle connection, the last used first, or NULL. */
-struct relay_conn *relay_host_take(struct relay_host *h);
+/* An idle connection, best one of that person, the last used first, or NULL. */
+struct relay_conn *relay_host_take(struct relay_host *h, const char *login);
 /* Back to rest, if it may be used again; RSET first when reset says so. */
 void relay_host_give(struct relay_host *h, struct relay_conn **c, bool reset);
 /* It is closed: out of the list it rests in. */
@@ -242,8 +245,6 @@ struct relay {
 	struct relay_conn *conn; /* NULL: not yet, or no more */
 	struct relay_host *host; /* borrowed; the one in use or tried, or NULL */
 	const struct relay_host *peer; /* borrowed; the last that was reached */
-	const char *class_name;  /* borrowed from owner */
-	uint32_t needs;          /* SMTP_EXT_* */
 	struct event later;      /* what may not happen within a call */
 
 	struct relay_item *items; /* owned */
@@ -275,13 +276,24 @@ struct relay {
 	enum relay_failure why; /* the worst until now, then the final one */
 	char *detail; /* owned */
 	char go_ahead[100]; /* the answer to DATA: some hosts put an id there */
-	char sid[16];
+	struct relay_ticket ticket; /* strings borrowed from owner */
+	bool introduced;     /* on this connection */
+	bool introducing;    /* the answer is awaited */
+	uint64_t introduction_end; /* in the stream */
 };
+
+/* Must the upstream be told who this connection is for, before all else? Then
+ * it goes through its first words once more. */
+bool relay_present(struct relay *r);
+/* Says XFORWARD, where it is offered. */
+void relay_introduce(struct relay *r);
 
 /* Takes another host, or none, and counts where r is under way. */
 void relay_set_host(struct relay *r, struct relay_host *h);
 /* Seeks a fresh connection for r, whose steps go out when it is there. */
 void relay_dial_start(struct relay *r);
+/* r->conn is not ready yet, or no more; what becomes of it is seen to here. */
+void relay_dial_await(struct relay *r);
 /* The next address, or the same question when none was known. */
 void relay_dial_next(struct relay *r);
 /* For dial.c: it is there, or there is none. */

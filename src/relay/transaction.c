@@ -106,7 +106,7 @@ replay(struct relay *r, bool elsewhere)
 	uint32_t i, n = 0;
 
 	if (elsewhere && relay_route_pick(
-			     r->pool, r->class_name, r->needs, here) != NULL) {
+			     r->pool, r->ticket.class_name, r->ticket.needs, here) != NULL) {
 		r->excluded |= here;
 		relay_set_host(r, NULL);
 	}
@@ -179,17 +179,17 @@ on_down(void *arg, enum conn_fault fault, const char *detail)
 /* ---- answers ---- */
 
 static void
-warn(struct relay *r, enum relay_step step, const struct smtp_reply *reply)
+warn(struct relay *r, const char *step, const struct smtp_reply *reply)
 {
 	char text[256];
 	struct log_line l;
 
 	smtp_reply_summary(text, sizeof(text), reply);
 	log_begin(&l, LOG_LEVEL_WARNING, "upstream");
-	log_adds(&l, "s", r->sid);
+	log_adds(&l, "s", r->ticket.sid);
 	log_adds(&l, "upstream", relay_peer(r));
 	log_adds(&l, "result", "alert");
-	log_adds(&l, "step", relay_step_name(step));
+	log_adds(&l, "step", step);
 	log_adds(&l, "reply", text);
 	log_end(&l);
 }
@@ -206,7 +206,7 @@ answer(struct relay *r, enum relay_step step, const struct smtp_reply *reply,
 		    relay_map_accepts(step, reply->code), false);
 		return;
 	}
-	warn(r, step, reply);
+	warn(r, relay_step_name(step), reply);
 	buf_append_str(&ours.text, STR("4.3.0 Mail server trouble"));
 	r->cb->on_reply(r->owner, step, &ours, false, true);
 	smtp_reply_free(&ours);
@@ -247,7 +247,7 @@ say(struct relay *r, struct relay_item *item)
 static void
 await_answer(struct relay *r)
 {
-	bool any = r->nanswered < r->nsent;
+	bool any = r->introducing || r->nanswered < r->nsent;
 
 	relay_conn_expect(
 	    r->conn, any ? r->host->config->reply_timeout_ms : 0);
@@ -268,6 +268,13 @@ say_steps(struct relay *r)
 {
 	bool all = (r->conn->offer.extensions & SMTP_EXT_PIPELINING) != 0;
 
+	if (!r->introduced && r->nitems > 0) {
+		r->introduced = true;
+		relay_introduce(r);
+		await_answer(r);
+	}
+	if (r->introducing && !all)
+		return;
 	while (r->nsent < r->nitems && (all || r->nsent == r->nanswered)) {
 		if ((r->items[r->nsent].needs & ~r->conn->offer.extensions) !=
 		    0) {
@@ -282,7 +289,7 @@ say_steps(struct relay *r)
 			return;
 		}
 		say(r, &r->items[r->nsent++]);
-		if (r->nsent == r->nanswered + 1)
+		if (r->nsent == r->nanswered + 1 && !r->introducing)
 			await_answer(r);
 	}
 }
@@ -339,10 +346,10 @@ goes_elsewhere(struct relay *r, const struct smtp_reply *reply)
 {
 	if (r->replayed || r->items[r->nanswered].step != RELAY_MAIL ||
 	    !is_hosts_trouble(reply) ||
-	    relay_route_pick(r->pool, r->class_name, r->needs,
+	    relay_route_pick(r->pool, r->ticket.class_name, r->ticket.needs,
 		r->excluded | (uint64_t)1 << r->host->index) == NULL)
 		return false;
-	warn(r, RELAY_MAIL, reply);
+	warn(r, relay_step_name(RELAY_MAIL), reply);
 	relay_host_failed(r->host, "it is in trouble");
 	relay_conn_close(&r->conn);
 	replay(r, true);
@@ -358,6 +365,26 @@ note_code(struct relay *r, int code)
 		r->conn->errors++;
 	if (code == 421)
 		r->conn->retire = true;
+}
+
+/* The upstream may know who is behind the message, or may not wish to. */
+static void
+on_introduced(struct relay *r, const struct smtp_reply *reply)
+{
+	struct relay_conn *c = r->conn;
+
+	if (c->sent < r->introduction_end || reply->code == 421) {
+		stray(r, reply);
+		return;
+	}
+	r->introducing = false;
+	r->heard = true;
+	if (reply->code / 100 != 2) {
+		warn(r, "XFORWARD", reply);
+		c->offer.xforward = 0;
+	}
+	await_answer(r);
+	say_steps(r);
 }
 
 static void
@@ -482,7 +509,10 @@ on_reply(void *arg, struct smtp_reply *reply)
 
 	switch (r->state) {
 	case TXN_STEPS:
-		on_step_reply(r, reply);
+		if (r->introducing)
+			on_introduced(r, reply);
+		else
+			on_step_reply(r, reply);
 		break;
 	case TXN_BODY:
 		if (!on_chunk_reply(r, reply))
@@ -553,9 +583,14 @@ on_later(evutil_socket_t fd, short what, void *arg)
 void
 relay_found(struct relay *r)
 {
+	if (relay_present(r)) {
+		relay_dial_await(r);
+		return;
+	}
 	relay_conn_use(r->conn, &transaction, r);
 	r->peer = r->host;
 	r->heard = false;
+	r->introduced = r->introducing = false;
 	enter(r, TXN_STEPS);
 	say_steps(r);
 }
@@ -565,14 +600,14 @@ static struct relay_conn *
 take_idle(struct relay *r)
 {
 	struct relay_host *h = relay_route_pick(
-	    r->pool, r->class_name, r->needs, r->excluded);
+	    r->pool, r->ticket.class_name, r->ticket.needs, r->excluded);
 	struct relay_conn *c;
 
 	if (h == NULL)
 		return NULL;
 	relay_set_host(r, h);
-	c = relay_host_take(h);
-	if (c == NULL || (c->offer.extensions & r->needs) == r->needs)
+	c = relay_host_take(h, r->ticket.login);
+	if (c == NULL || (c->offer.extensions & r->ticket.needs) == r->ticket.needs)
 		return c;
 	relay_host_give(h, &c, false);
 	return NULL;
@@ -587,9 +622,7 @@ relay_open(struct relay_pool *p, const struct relay_callbacks *cb, void *owner,
 	r->pool = p;
 	r->cb = cb;
 	r->owner = owner;
-	r->class_name = ticket->class_name;
-	r->needs = ticket->needs;
-	str_copy(r->sid, sizeof(r->sid), str_of(ticket->sid));
+	r->ticket = *ticket;
 	evtimer_assign(&r->later, p->setup.base, on_later, r);
 	p->nrelays++;
 	r->state = TXN_SEEKING;
@@ -759,7 +792,7 @@ may_rest(const struct relay *r)
 	if (r->state == TXN_BODY)
 		return r->chunked && r->conn->queued == r->conn->sent;
 	return r->state == TXN_DONE ||
-	       (r->state == TXN_STEPS &&
+	       (r->state == TXN_STEPS && !r->introducing &&
 		   (r->nsent == r->nanswered ||
 		       (r->refused && r->conn->queued == r->conn->sent)));
 }

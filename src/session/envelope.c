@@ -192,7 +192,10 @@ relay_begin(struct session *s, const struct group *g, const struct item *item)
 	struct transaction *tx = s->tx;
 	struct smtp_mail mail = item->mail;
 	struct relay_ticket ticket = {
-		.sid = s->sid,
+		.sid = tx->sid,
+		.login = tx->user,
+		.address = tx->peer,
+		.helo = s->helo,
 		.class_name = tx->class_name,
 		.needs = smtp_mail_needs(&mail),
 	};

@@ -7,6 +7,9 @@
  * go to; less what the listener hides. The session remembers it: parameters
  * and commands of anything else are not known to it.
  */
+#include <stdlib.h>
+
+#include "base/mem.h"
 #include "session/session_private.h"
 #include "session/transaction.h"
 
@@ -68,6 +71,8 @@ helo_take(struct session *s, struct str args)
 	}
 	/* RFC 5321 4.1.4: a later EHLO ends a transaction as RSET does. */
 	transaction_end(s);
+	free(s->helo);
+	s->helo = xstrndup(args.ptr, args.len);
 	session_enter(s, SMTP_READY);
 	return true;
 }

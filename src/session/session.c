@@ -93,6 +93,7 @@ session_free(struct session *s)
 	session_io_close(&s->io);
 	buf_wipe(&s->in);
 	buf_free(&s->held);
+	free(s->helo);
 	free(s->user);
 	free(s->class_name);
 	free(s->domain);

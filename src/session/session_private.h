@@ -81,6 +81,7 @@ struct session {
 	uint64_t question_id;     /* in flight, 0: none */
 	struct judging *judging;  /* the one to the policy pool; judge.c's */
 
+	char *helo;               /* of the last EHLO or HELO; NULL: none */
 	char *user, *class_name, *domain; /* canonical id; NULL before login */
 	char *identity;           /* blob */
 	size_t identity_len;

@@ -57,20 +57,42 @@ parse_size(struct str s)
 	return size;
 }
 
+struct word {
+	struct str text;
+	uint32_t bit;
+};
+
+static const struct word mechanisms[] = {
+	{ STR("PLAIN"), SMTP_OFFERS_PLAIN },
+	{ STR("LOGIN"), SMTP_OFFERS_LOGIN },
+	{ { NULL, 0 }, 0 },
+};
+
+static const struct word attributes[] = {
+	{ STR("NAME"), SMTP_CLIENT_NAME },
+	{ STR("ADDR"), SMTP_CLIENT_ADDR },
+	{ STR("PROTO"), SMTP_CLIENT_PROTO },
+	{ STR("HELO"), SMTP_CLIENT_HELO },
+	{ STR("IDENT"), SMTP_CLIENT_IDENT },
+	{ STR("SOURCE"), SMTP_CLIENT_SOURCE },
+	{ STR("LOGIN"), SMTP_CLIENT_LOGIN },
+	{ { NULL, 0 }, 0 },
+};
+
+/* The bits of those words of the line that are in the table. */
 static uint32_t
-parse_mechanisms(struct str line)
+parse_words(struct str line, const struct word *table)
 {
-	uint32_t offered = 0;
+	uint32_t bits = 0;
 
 	while (line.len > 0) {
 		struct str word = take_until(&line, ' ');
 
-		if (str_case_eq(word, STR("PLAIN")))
-			offered |= SMTP_OFFERS_PLAIN;
-		else if (str_case_eq(word, STR("LOGIN")))
-			offered |= SMTP_OFFERS_LOGIN;
+		for (const struct word *w = table; w->bit != 0; w++)
+			if (str_case_eq(word, w->text))
+				bits |= w->bit;
 	}
-	return offered;
+	return bits;
 }
 
 /* "RCPTMAX=100 MAILMAX=20": one to six digits, not beginning with 0. What we
@@ -130,6 +152,10 @@ smtp_offer_parse(struct smtp_offer *offer, const struct smtp_reply *ehlo)
 		if (str_case_eq(keyword, STR("SIZE")))
 			offer->size = parse_size(take_until(&line, ' '));
 		else if (str_case_eq(keyword, STR("AUTH")))
-			offer->mechanisms |= parse_mechanisms(line);
+			offer->mechanisms |= parse_words(line, mechanisms);
+		else if (str_case_eq(keyword, STR("XFORWARD")))
+			offer->xforward |= parse_words(line, attributes);
+		else if (str_case_eq(keyword, STR("XCLIENT")))
+			offer->xclient |= parse_words(line, attributes);
 	}
 }

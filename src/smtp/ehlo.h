@@ -31,9 +31,21 @@ enum smtp_offered_mechanism {
 	SMTP_OFFERS_LOGIN = 1 << 1
 };
 
+/* What Postfix's XFORWARD and XCLIENT can be told of a client. */
+enum smtp_client_attribute {
+	SMTP_CLIENT_NAME = 1 << 0,
+	SMTP_CLIENT_ADDR = 1 << 1,
+	SMTP_CLIENT_PROTO = 1 << 2,
+	SMTP_CLIENT_HELO = 1 << 3,
+	SMTP_CLIENT_IDENT = 1 << 4,
+	SMTP_CLIENT_SOURCE = 1 << 5,
+	SMTP_CLIENT_LOGIN = 1 << 6
+};
+
 struct smtp_offer {
 	uint32_t extensions;
 	uint32_t mechanisms; /* of AUTH */
+	uint32_t xforward, xclient; /* attributes */
 	int64_t size; /* SIZE's number, 0: none stated */
 	int32_t rcptmax, mailmax; /* of LIMITS (RFC 9422), 0: none stated */
 };

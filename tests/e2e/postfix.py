@@ -72,8 +72,9 @@ def why_not():
 
 
 class Postfix:
-    def __init__(self, folder):
+    def __init__(self, folder, more=""):
         self.folder = folder
+        self.more = more
         self.port = harness.free_port()
         self.process = None
         self.daemons = None
@@ -91,7 +92,7 @@ class Postfix:
                   "daemons": self.daemons, "uid": nobody.pw_uid,
                   "gid": nobody.pw_gid}
         etc = self.folder / "etc"
-        (etc / "main.cf").write_text(MAIN.format(**values))
+        (etc / "main.cf").write_text(MAIN.format(**values) + self.more)
         (etc / "master.cf").write_text(MASTER.format(**values))
         # makes the folders of the queue
         self.run("postfix", "check")
@@ -164,9 +165,10 @@ class Postfix:
 
 
 @contextlib.contextmanager
-def running():
+def running(more=""):
+    """more: lines of main.cf."""
     folder = harness.temporary_folder()
-    postfix = Postfix(folder)
+    postfix = Postfix(folder, more)
     try:
         postfix.start()
         yield postfix

@@ -53,6 +53,7 @@ unit_tests = \
 	tests/unit/test_relay_pool \
 	tests/unit/test_relay_route \
 	tests/unit/test_relay_access \
+	tests/unit/test_relay_introduce \
 	tests/unit/test_relay_tls \
 	tests/unit/test_reply \
 	tests/unit/test_role \
@@ -101,6 +102,8 @@ tests_unit_test_relay_body_SOURCES = tests/unit/test_relay_body.c $(relay_rig)
 tests_unit_test_relay_loss_SOURCES = tests/unit/test_relay_loss.c $(relay_rig)
 tests_unit_test_relay_pool_SOURCES = tests/unit/test_relay_pool.c $(relay_rig)
 tests_unit_test_relay_route_SOURCES = tests/unit/test_relay_route.c $(relay_rig)
+tests_unit_test_relay_introduce_SOURCES = tests/unit/test_relay_introduce.c \
+	$(relay_rig)
 tests_unit_test_relay_access_SOURCES = tests/unit/test_relay_access.c \
 	$(relay_rig)
 tests_unit_test_relay_tls_SOURCES = tests/unit/test_relay_tls.c $(relay_rig)

@@ -60,6 +60,8 @@ rig_open(struct rig *r)
 		.classes = no_classes,
 		.priority = 1,
 		.tls = CONFIG_UPSTREAM_NONE,
+		.xforward = true,
+		.xclient = CONFIG_XCLIENT_LOGIN,
 		.verify = true,
 		.connect_timeout_ms = 4000,
 		.reply_timeout_ms = 4000,
@@ -302,6 +304,9 @@ owner_begin(struct owner *o, struct rig *r, unsigned recipients, bool data)
 		.size = 1000,
 		.body = SMTP_BODY_8BITMIME };
 	const struct relay_ticket ticket = { .sid = "7Q3K9F2M",
+		.login = o->login == NULL ? "ana" : o->login,
+		.address = o->address == NULL ? "192.0.2.7" : o->address,
+		.helo = o->helo == NULL ? "[192.168.1.5]" : o->helo,
 		.class_name = o->class_name == NULL ? "" : o->class_name,
 		.needs = o->needs };
 	struct smtp_rcpt rcpt = { .notify = 0 };

@@ -46,6 +46,7 @@ struct owner {
 	char detail[400];   /* of the failure */
 	const char *body;   /* sent after 354 with the dot; NULL: by the test */
 	const char *class_name; /* NULL: none */
+	const char *login, *address, *helo; /* NULL: some */
 	uint32_t needs;
 	bool is_over;       /* finally answered, refused or failed; closed */
 	bool keeps_open;    /* the test closes */

@@ -55,7 +55,7 @@ test_ehlo_offers_are_found(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		struct smtp_reply_parser p = { 0 };
-		struct smtp_offer offer = { 77, 77, 77, 77, 77 };
+		struct smtp_offer offer = { .size = 77 };
 		size_t used;
 
 		assert_int_equal(smtp_reply_feed(&p, table[i].reply,
