@@ -196,7 +196,7 @@ check_login(const struct login *l)
 	r->config.user = (char *)(uintptr_t) "relay";
 	r->config.password_file = password_file;
 	if (strcmp(l->name, "silent") == 0)
-		r->config.connect_timeout_ms = 60;
+		r->config.connect_timeout_ms = 600;
 	fake_script(&r->fake, 0, l->script);
 	rig_start(r);
 	rig_send(r, &o, 1);
