@@ -226,8 +226,8 @@ call_add(struct connection *c, const char *prefix, const struct portero_op *op,
 /* ---- walks --------------------------------------------------------------- */
 
 void
-call_add_scan(
-    struct connection *c, const char *prefix, const struct portero_op *op)
+call_add_scan(struct connection *c, const char *prefix,
+    const struct portero_op *op)
 {
 	struct call *call = call_begin();
 

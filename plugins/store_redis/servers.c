@@ -44,8 +44,8 @@ add_login(struct connection *c, const struct login *l)
 
 /* The next reply is a status, or why says what else. */
 static bool
-is_ok(
-    struct connection *c, const char *what, int64_t until_ms, char why[WHY_LEN])
+is_ok(struct connection *c, const char *what, int64_t until_ms,
+    char why[WHY_LEN])
 {
 	redisReply *r = connection_reply(c, until_ms);
 	bool good = r != NULL && r->type == REDIS_REPLY_STATUS;
@@ -223,8 +223,8 @@ open_any(struct servers *s, int64_t until_ms, char why[WHY_LEN])
 }
 
 struct connection *
-servers_take(
-    struct servers *s, int64_t until_ms, bool *is_new, char why[WHY_LEN])
+servers_take(struct servers *s, int64_t until_ms, bool *is_new,
+    char why[WHY_LEN])
 {
 	int64_t connected_ms =
 	    connection_now_ms() + s->settings->connect_timeout_ms;

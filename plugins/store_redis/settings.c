@@ -159,8 +159,8 @@ read_path(struct address *a, const char *text)
 }
 
 bool
-address_read(
-    struct address *a, const char *text, const char *port, char err[256])
+address_read(struct address *a, const char *text, const char *port,
+    char err[256])
 {
 	const char *fault;
 

@@ -78,8 +78,8 @@ op_fail(struct portero_op *op)
 
 /* Reads the answer to the next operation. */
 static enum exchange
-read_next(
-    struct store *s, struct connection *c, struct work *w, int64_t until_ms)
+read_next(struct store *s, struct connection *c, struct work *w,
+    int64_t until_ms)
 {
 	struct portero_op *op = &w->ops[w->done];
 	redisReply *r = connection_reply(c, until_ms);
@@ -243,8 +243,8 @@ scan(struct store *s, const struct portero_op *op)
 
 /* Reports all that the keys name. */
 static int
-report_all(
-    struct store *s, const struct portero_op *walk, const redisReply *keys)
+report_all(struct store *s, const struct portero_op *walk,
+    const redisReply *keys)
 {
 	struct portero_op *ops = calloc(keys->elements + 1, sizeof *ops);
 	struct stop *stops = calloc(keys->elements + 1, sizeof *stops);
