@@ -1,6 +1,6 @@
 dist_man_MANS += doc/portero-plugin.3 doc/porteroctl.8 doc/porterod.8
 man_MANS = doc/portero.conf.5
-EXTRA_DIST += doc/portero.conf.5.in doc/test-manuals
+EXTRA_DIST += doc/portero.conf.5.in doc/test-manuals doc/conformance.md
 CLEANFILES += doc/portero.conf.5
 
 # The options of the core and of the plugins, as their parser knows them.

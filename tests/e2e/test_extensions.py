@@ -251,3 +251,24 @@ def test_what_the_upstream_no_longer_offers_is_not_left_out():
             client.send(f"{M} RET=FULL\r\n".encode())
             assert client.reply().status == "451 4.4.1"
         assert not sink.messages
+
+
+# ---- what every session has ----
+
+@pytest.mark.parametrize("line", [b"NOOP\n", b"NOOP\rQUIT\r\n", b"NO\nOP\r\n"])
+def test_a_command_with_a_bare_newline_is_the_last(full, line):
+    _, portero = full
+    with portero.login() as client:
+        client.send(line + b"MAIL FROM:<ana@example.org>\r\n")
+        assert client.reply().code == 500
+        if line.count(b"\n") > line.count(b"\r\n"):
+            assert client.is_closed()
+        else:  # a CR inside a line is only a wrong character
+            assert client.reply().code == 250
+
+
+def test_quit_is_the_last_word(full):
+    _, portero = full
+    with portero.login() as client:
+        client.expect("221 2.0.0", "QUIT")
+        assert client.is_closed()

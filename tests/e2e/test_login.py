@@ -297,6 +297,33 @@ def test_malformed_auth(shared_portero, line, status):
         assert client.auth_plain("ana", "s3cret").code == 235
 
 
+def test_equals_sign_is_an_empty_response(shared_portero):
+    with shared_portero.secure() as client:
+        client.expect("501 5.5.2", "AUTH PLAIN =")
+        assert client.expect(334, "AUTH LOGIN =").text == b64("Password:")
+        client.expect("535 5.7.8", b64("s3cret"))
+        assert client.auth_plain("ana", "s3cret").code == 235
+
+
+@pytest.mark.parametrize("opening, prefix", [
+    (None, "AUTH PLAIN "), ("AUTH PLAIN", ""), ("AUTH LOGIN", "")])
+def test_auth_lines_are_read_up_to_their_bound(shared_portero, opening, prefix):
+    """Far beyond what a login can be, the session goes on; an octet more and
+    nobody knows where the line ends."""
+    longest = prefix + "A" * (12288 - 2 - len(prefix))
+    with shared_portero.secure() as client:
+        for _ in range(2):
+            if opening:
+                client.expect(334, opening)
+            reply = client.command(longest)
+            assert reply.code in (500, 501), reply
+        if opening:
+            client.expect(334, opening)
+        client.send(longest.encode() + b"A\r\n")
+        assert client.reply().status == "500 5.5.6"
+        assert client.is_closed()
+
+
 def test_login_is_logged_without_the_password(start):
     portero = start(users={"ana": "CANARY-4711"}, log={"level": "debug"})
     with portero.secure() as client:
