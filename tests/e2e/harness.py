@@ -10,6 +10,7 @@ What is run is found in the environment: PORTEROD, PORTEROCTL and
 PORTERO_PLUGIN_DIR. Works as root (users portero, portero-auth and
 portero-policy, or stand-ins when they are missing) and as anybody else.
 """
+import collections
 import contextlib
 import ctypes
 import ctypes.util
@@ -74,24 +75,43 @@ def temporary_folder():
 
 # ---- ports ----
 
+# What keeps other tests off a port until our server listens there: two
+# Porteros on one port would share its clients without a word (SO_REUSEPORT).
+# Names of sockets that are in no folder end with their process.
+kept_ports = collections.deque(maxlen=64)
+
+
+def keep_port(port):
+    keeper = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        keeper.bind(f"\0portero-test-port-{port}")
+    except OSError:
+        keeper.close()
+        return False
+    kept_ports.append(keeper)
+    return True
+
+
+def nobody_listens(port):
+    """Without SO_REUSEPORT, which would hide a clash."""
+    for family, address in ((socket.AF_INET, "0.0.0.0"),
+                            (socket.AF_INET6, "::")):
+        try:
+            with socket.socket(family) as probe:
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind((address, port))
+        except OSError as e:
+            if e.errno not in (97, 99):  # no IPv6 here
+                return False
+    return True
+
+
 def free_port():
-    """A port nobody listens on, outside the range of outgoing connections.
-    Our own SO_REUSEPORT would hide a clash, so it is tried without."""
+    """A port nobody listens on, outside the range of outgoing connections."""
     while True:
         port = 12000 + secrets.randbelow(18000)
-        with contextlib.ExitStack() as stack:
-            try:
-                for family, address in ((socket.AF_INET, "0.0.0.0"),
-                                        (socket.AF_INET6, "::")):
-                    probe = stack.enter_context(socket.socket(family))
-                    if family == socket.AF_INET6:
-                        probe.setsockopt(socket.IPPROTO_IPV6,
-                                         socket.IPV6_V6ONLY, 1)
-                    probe.bind((address, port))
-            except OSError as e:
-                if e.errno in (97, 99):  # no IPv6 here
-                    return port
-                continue
+        if keep_port(port) and nobody_listens(port):
             return port
 
 
