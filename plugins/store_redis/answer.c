@@ -20,37 +20,53 @@
 /* As the script says them. */
 enum said { SAID_DONE = 1, SAID_REFUSED, SAID_SETTLED, SAID_FULL };
 
-/* An error's first word, and what it says of the server. */
+/* Errors by their first word. */
+static const struct {
+	const char *word;
+	enum answer answer;
+} errors[] = {
+	{ "NOSCRIPT", ANSWER_NO_SCRIPT },
+	{ "LOADING", ANSWER_REFUSED },
+	{ "READONLY", ANSWER_REFUSED },
+	{ "OOM", ANSWER_REFUSED },
+	{ "NOAUTH", ANSWER_REFUSED },
+	{ "NOPERM", ANSWER_REFUSED },
+	{ "WRONGPASS", ANSWER_REFUSED },
+	{ "MASTERDOWN", ANSWER_REFUSED },
+	{ "CLUSTERDOWN", ANSWER_REFUSED },
+	{ "MOVED", ANSWER_REFUSED },
+	{ "ASK", ANSWER_REFUSED },
+	{ "TRYAGAIN", ANSWER_REFUSED },
+	{ "CROSSSLOT", ANSWER_REFUSED },
+	{ "MISCONF", ANSWER_REFUSED },
+	{ "NOREPLICAS", ANSWER_REFUSED },
+	{ "BUSY", ANSWER_REFUSED },
+};
+
 static enum answer
-read_error(const redisReply *r)
+answer_of(const char *text)
 {
-	/* clang-format off */
-	static const struct { const char *word; enum answer answer; } errors[] = {
-		{ "NOSCRIPT",    ANSWER_NO_SCRIPT },
-		{ "LOADING",     ANSWER_REFUSED },
-		{ "READONLY",    ANSWER_REFUSED },
-		{ "OOM",         ANSWER_REFUSED },
-		{ "NOAUTH",      ANSWER_REFUSED },
-		{ "NOPERM",      ANSWER_REFUSED },
-		{ "WRONGPASS",   ANSWER_REFUSED },
-		{ "MASTERDOWN",  ANSWER_REFUSED },
-		{ "CLUSTERDOWN", ANSWER_REFUSED },
-		{ "MOVED",       ANSWER_REFUSED },
-		{ "ASK",         ANSWER_REFUSED },
-		{ "TRYAGAIN",    ANSWER_REFUSED },
-		{ "CROSSSLOT",   ANSWER_REFUSED },
-		{ "MISCONF",     ANSWER_REFUSED },
-		{ "NOREPLICAS",  ANSWER_REFUSED },
-		{ "BUSY",        ANSWER_REFUSED },
-	};
-	/* clang-format on */
-	size_t len = strcspn(r->str, " ");
+	size_t len = strcspn(text, " ");
 
 	for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
 		if (strlen(errors[i].word) == len &&
-		    memcmp(errors[i].word, r->str, len) == 0)
+		    memcmp(errors[i].word, text, len) == 0)
 			return errors[i].answer;
 	return ANSWER_FAILED;
+}
+
+/* Redis 6 wraps what a command of the script was answered: "ERR Error running
+ * script (call to f_...): @user_script: 7: -OOM command not allowed ...". */
+static enum answer
+read_error(const redisReply *r)
+{
+	const char *wrapped = strstr(r->str, ": -");
+	enum answer answer = answer_of(r->str);
+
+	if (answer != ANSWER_FAILED || wrapped == NULL)
+		return answer;
+	return answer_of(wrapped + 3) == ANSWER_REFUSED ? ANSWER_REFUSED :
+							  ANSWER_FAILED;
 }
 
 /* Element i as a number from min to max. */

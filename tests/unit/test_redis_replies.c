@@ -321,6 +321,40 @@ test_nonsense_is_no_yes(void **state)
 }
 
 static void
+test_what_no_call_can_do_now_is_an_outage(void **state)
+{
+	static const struct {
+		const char *reply;
+		int ret;
+		enum portero_op_result result;
+	} cases[] = {
+		{ "-OOM command not allowed\r\n", -1, PORTERO_OP_FAILED },
+		{ "-LOADING Redis is loading\r\n", -1, PORTERO_OP_FAILED },
+		{ "-ERR Error running script (call to f_0): @user_script: 9: "
+		  "@user_script: 9: -READONLY You can't write\r\n", -1,
+		    PORTERO_OP_FAILED },
+		{ "-ERR Error running script (call to f_0): @user_script: 9: "
+		  "attempt to index a nil value\r\n", 0, PORTERO_OP_NONE },
+		{ "-ERR @user_script: 9: -NOSCRIPT x\r\n", 0,
+		    PORTERO_OP_NONE },
+		{ "-WRONGTYPE Operation\r\n", 0, PORTERO_OP_NONE },
+		{ "-NOSCRIPT x\r\n", -1, PORTERO_OP_NONE },
+		{ "+OK\r\n", -1, PORTERO_OP_NONE },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct asked a;
+
+		ask(&a, PORTERO_OP_TAKE, cases[i].reply,
+		    strlen(cases[i].reply), AT_ONCE);
+		if (a.ret != cases[i].ret || a.op.result != cases[i].result)
+			fail_msg("%s: %d, %d", cases[i].reply, a.ret,
+			    (int)a.op.result);
+	}
+}
+
+static void
 test_a_reply_that_is_cut_is_no_yes(void **state)
 {
 	(void)state;
@@ -459,6 +493,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_good_server_is_believed),
 		cmocka_unit_test(test_nonsense_is_no_yes),
+		cmocka_unit_test(test_what_no_call_can_do_now_is_an_outage),
 		cmocka_unit_test(test_a_reply_that_is_cut_is_no_yes),
 		cmocka_unit_test(test_rows_must_be_whole),
 		cmocka_unit_test(test_nobody_waits_for_the_silent_and_the_slow),
