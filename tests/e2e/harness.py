@@ -75,9 +75,9 @@ def temporary_folder():
 
 # ---- ports ----
 
-# What keeps other tests off a port until our server listens there: two
-# Porteros on one port would share its clients without a word (SO_REUSEPORT).
-# Names of sockets that are in no folder end with their process.
+# What keeps other tests off a port until our server listens there; of two that
+# choose the same one the second would not start. Names of sockets that are in
+# no folder end with their process.
 kept_ports = collections.deque(maxlen=64)
 
 
