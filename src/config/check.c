@@ -605,10 +605,6 @@ check_upstream(struct config *c, size_t i, struct config_messages *m)
 			    "mail goes to %s in the clear", u->hosts[k].name);
 	check_trust(u, s, m);
 	check_account(u, s, m);
-	if (c->drain_timeout_ms < u->dot_timeout_ms)
-		config_warning(m, at_option(c->root, "drain_timeout"),
-		    "drain_timeout is shorter than upstream.dot_timeout: a "
-		    "reload may cut messages whose answer is awaited");
 }
 
 static void
@@ -626,6 +622,10 @@ check_upstreams(struct config *c, struct config_messages *m)
 			c->dot_timeout_ms = u->dot_timeout_ms;
 		others = others || u->classes[0] == NULL;
 	}
+	if (c->drain_timeout_ms < c->dot_timeout_ms)
+		config_warning(m, at_option(c->root, "drain_timeout"),
+		    "drain_timeout is shorter than upstream.dot_timeout: a "
+		    "reload may cut messages whose answer is awaited");
 	if (!others)
 		config_error(m, c->upstreams[0].at,
 		    "all sections upstream have classes: mail of everybody "

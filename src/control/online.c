@@ -175,7 +175,7 @@ try_host(struct online *o, unsigned index, const struct upstream_report *r)
 	const struct upstream_state *s = &r->known;
 	char host[300], address[80];
 
-	upstream_host_print(r->host, host, sizeof host);
+	relay_host_print(r->host, host, sizeof host);
 	if (s->naddresses == 0)
 		item_end(item_new(o, "upstream", "%s", host), ITEM_FAILED, "%s",
 		    s->error[0] == '\0' ? "no address is known yet" : s->error);

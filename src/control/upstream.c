@@ -76,13 +76,6 @@ upstream_address_print(
 		    a->ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-void
-upstream_host_print(const struct config_host *h, char *to, size_t size)
-{
-	snprintf(to, size, strchr(h->name, ':') == NULL ? "%s:%d" : "[%s]:%d",
-	    h->name, h->port);
-}
-
 static void
 arm(struct event *timer, int64_t ms)
 {
@@ -456,7 +449,7 @@ claim(struct host_watch *h)
 	const struct upstream_setup *s = &h->watch->setup;
 	char name[UPSTREAM_NAME_MAX];
 
-	upstream_host_print(h->host, h->name, sizeof h->name);
+	relay_host_print(h->host, h->name, sizeof h->name);
 	snprintf(name, sizeof name, "%s/%s", h->section->title, h->name);
 	h->slot = shared_upstream_claim(s->shared, name, s->generation);
 	assert(h->slot != NULL); /* there are enough for all generations */

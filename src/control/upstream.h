@@ -60,8 +60,6 @@ bool upstream_report(
 unsigned upstream_drain(
     struct upstream_watch *w, const char *host, bool drained);
 
-/* "mx1.example.net:25", with brackets around an IPv6 address. */
-void upstream_host_print(const struct config_host *h, char *to, size_t size);
 /* "192.0.2.1:25" or "[2001:db8::1]:25". */
 void upstream_address_print(
     const struct sockaddr_storage *a, socklen_t len, char *to, size_t size);

@@ -263,6 +263,13 @@ relay_host_works(struct relay_host *h)
 
 /* ---- begin ---- */
 
+void
+relay_host_print(const struct config_host *h, char *to, size_t size)
+{
+	snprintf(to, size, strchr(h->name, ':') == NULL ? "%s:%d" : "[%s]:%d",
+	    h->name, h->port);
+}
+
 static const struct config_upstream *
 section_of(const struct config *c, unsigned index)
 {
@@ -287,7 +294,5 @@ relay_host_init(
 	h->version = UINT32_MAX; /* odd: no version */
 	TAILQ_INIT(&h->idle);
 	TAILQ_INIT(&h->resetting);
-	snprintf(h->peer, sizeof(h->peer),
-	    strchr(h->name->name, ':') == NULL ? "%s:%d" : "[%s]:%d",
-	    h->name->name, h->name->port);
+	relay_host_print(h->name, h->peer, sizeof(h->peer));
 }

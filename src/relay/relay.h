@@ -60,6 +60,9 @@ struct relay_callbacks {
 	void (*on_failure)(void *owner, enum relay_failure why, const char *detail);
 };
 
+/* "mx1.example.net:25", with brackets around an IPv6 address. */
+void relay_host_print(const struct config_host *h, char *to, size_t size);
+
 /* The pool's surroundings, all borrowed. */
 struct relay_setup {
 	struct event_base *base;
