@@ -32,8 +32,9 @@ def address(sink):
 
 
 def section(title, *sinks, **options):
-    return Section(title, hosts=[address(s) for s in sinks], tls="none",
-                   connect_timeout="2s", **options)
+    return Section(title, **{
+        "hosts": [address(s) for s in sinks], "tls": "none",
+        "connect_timeout": "2s", **options})
 
 
 def send(client, play=smtp.pipelined):
@@ -179,7 +180,8 @@ def test_clients_notice_nothing_of_a_failure_before_the_body(
 
 def test_a_host_that_does_not_answer_is_left_out_by_all(start, sink, other):
     """One message waits for the host that is silent, the others do not."""
-    portero = start(session_workers=3, upstream=section(None, sink, other))
+    portero = start(session_workers=3, upstream=section(
+        None, sink, other, connect_timeout="5s"))
     sink.on("connect", upstream.silent())
     with portero.login() as client:
         wait_until(lambda: send(client).code == 250 and
@@ -189,7 +191,7 @@ def test_a_host_that_does_not_answer_is_left_out_by_all(start, sink, other):
         started = time.monotonic()
         assert send_one(portero).code == 250
         return time.monotonic() - started
-    assert max(in_parallel(6, work)) < 1.9
+    assert max(in_parallel(6, work)) < 4.5
 
 
 def test_a_host_that_fails_again_and_again_rests(start, sink, other):
