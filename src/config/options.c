@@ -118,13 +118,16 @@ static const struct portero_option options_store[] = {
 	  .choices = failures },
 	{ "hosts", PORTERO_OPT_INT, "1",
 	  .help = "How many hosts share the store: with local each has this "
-	    "part of what is left.",
+	    "part of what is left. With too low a number hosts let through "
+	    "more together.",
 	  .min = 1, .max = 64 },
 	{ "local_entries", PORTERO_OPT_INT, "65536",
 	  .help = "How many counters of a store of another host or process "
 	    "are known here should it be away: the limits of a person times "
 	    "the persons of a window. For each four of them there is room for "
-	    "one message that is sent meanwhile. They take about 1.2 KiB each.",
+	    "one message that is sent meanwhile. They take about 1.2 KiB each. "
+	    "With another number what is known and noted begins anew: change "
+	    "it while the store is up.",
 	  .min = 1024, .max = 1 << 24 },
 	{ "warn_at", PORTERO_OPT_LIST, "{\"80\", \"100\"}",
 	  .help = "Percentages of a maximum at which the log gets a line, once "
