@@ -65,8 +65,8 @@ void journal_close(struct journal **j);
 /* May there be any entry? Without a lock, so cheap; false is certain. */
 bool journal_any(const struct journal *j);
 
-/* The owner's bin. All functions but collect need its lock, and end in save,
- * remove or unlock, which give it up. -1: no lock. */
+/* The owner's bin. find and look need its lock; save, join (if it does) and
+ * remove need it and give it up, as unlock does. -1: no lock. */
 int journal_lock(struct journal *j, const struct portero_key *owner);
 void journal_unlock(struct journal *j);
 /* NULL: no entry of that txid. Holds until the lock is given up. */
