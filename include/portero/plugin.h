@@ -79,9 +79,12 @@ enum portero_stage {
 	                        who counts bytes is asked only if there are
 	                        more than its charge at DATA took, and then
 	                        charges the difference */
-	PORTERO_OUTCOME = 64 /* what became of it, after DATA or a refused
+	PORTERO_OUTCOME = 64, /* what became of it, after DATA or a refused
 	                        recipient; told once, or not at all if the
 	                        workers are busy; the verdict is ignored */
+	PORTERO_HELLO = 128  /* EHLO after the login: max_size is offered to
+	                        the person as SIZE; the rest of the answer is
+	                        ignored */
 };
 
 enum portero_level {

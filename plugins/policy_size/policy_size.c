@@ -161,13 +161,13 @@ policy_size_stages(const void *ctx)
 
 	for (size_t i = 0; i < p->nrules; i++)
 		if (p->rules[i].max_recipients != PORTERO_UNLIMITED)
-			return PORTERO_MAIL | PORTERO_RCPT;
-	return PORTERO_MAIL;
+			return PORTERO_HELLO | PORTERO_MAIL | PORTERO_RCPT;
+	return PORTERO_HELLO | PORTERO_MAIL;
 }
 
 static const struct portero_policy policy = {
 	.size = sizeof policy,
-	.stages = PORTERO_MAIL | PORTERO_RCPT,
+	.stages = PORTERO_HELLO | PORTERO_MAIL | PORTERO_RCPT,
 	.judge = policy_size_judge,
 	.stages_used = policy_size_stages,
 };

@@ -20,7 +20,7 @@
 
 #define ALL_STAGES \
 	(PORTERO_MAIL | PORTERO_RCPT | PORTERO_DATA | PORTERO_END | \
-	    PORTERO_OUTCOME)
+	    PORTERO_OUTCOME | PORTERO_HELLO)
 
 struct record_scratch {
 	struct settle settles[SETTLES_MAX];
@@ -538,6 +538,7 @@ are_stages(uint32_t stages)
 	const uint32_t group = PORTERO_MAIL | PORTERO_RCPT | PORTERO_DATA;
 
 	return stages == PORTERO_END || stages == PORTERO_OUTCOME ||
+	    stages == PORTERO_HELLO ||
 	    (stages != 0 && (stages & ~group) == 0);
 }
 

@@ -133,7 +133,7 @@ struct settle {
  * gets a new one (END goes on with the take's own and sequence + 1).
  */
 struct judge_question {
-	uint32_t stages; /* of MAIL | RCPT | DATA, or END alone, or OUTCOME alone */
+	uint32_t stages; /* of MAIL | RCPT | DATA, or END, OUTCOME, HELLO alone */
 	uint8_t txid[TXID_LEN];
 	uint32_t sequence; /* of the take that DATA or END would do */
 	struct str identity;

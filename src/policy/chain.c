@@ -76,7 +76,7 @@ add_policy(struct chain *c, const struct plugin *p)
 	    (policy->stages & PORTERO_MAIL) != 0)
 		c->needs_owned = true;
 	c->wants |= policy->stages &
-	    ~(uint32_t)(PORTERO_MAIL | PORTERO_END);
+	    ~(uint32_t)(PORTERO_MAIL | PORTERO_END | PORTERO_HELLO);
 	if (!policy->monitor) {
 		c->tally.scopes |= policy->scopes;
 		return;
@@ -402,6 +402,16 @@ judge_end(struct chain *c, const struct judge_question *q,
 	return true;
 }
 
+/* What the person may have; nothing is refused here. */
+static bool
+judge_hello(struct chain *c, const struct judge_question *q,
+    struct judge_answer *a)
+{
+	(void)q;
+	inquiry_enter(&c->inquiry, PORTERO_HELLO, 0);
+	return ask_all(c, a);
+}
+
 static void
 judge_stages(struct chain *c, const struct judge_question *q,
     struct judge_answer *a)
@@ -416,6 +426,7 @@ judge_stages(struct chain *c, const struct judge_question *q,
 		{ PORTERO_RCPT, judge_recipients },
 		{ PORTERO_DATA, judge_data },
 		{ PORTERO_END,  judge_end },
+		{ PORTERO_HELLO, judge_hello },
 	};
 	/* clang-format on */
 

@@ -113,6 +113,8 @@ stage_name(enum portero_stage stage)
 		return "end";
 	case PORTERO_OUTCOME:
 		return "outcome";
+	case PORTERO_HELLO:
+		return "hello";
 	}
 	return "";
 }

@@ -39,6 +39,14 @@ what_is_offered(const struct session *s)
 	return on;
 }
 
+static int64_t
+person_max_size(const struct session *s)
+{
+	int64_t max = transaction_max_size(s);
+
+	return s->max_size > 0 && s->max_size < max ? s->max_size : max;
+}
+
 static void
 put_line(struct session *s, const char *name, uint32_t extension)
 {
@@ -47,7 +55,7 @@ put_line(struct session *s, const char *name, uint32_t extension)
 	switch (extension) {
 	case SMTP_EXT_SIZE:
 		buf_appendf(out, "250-SIZE %lld\r\n",
-		    (long long)transaction_max_size(s));
+		    (long long)person_max_size(s));
 		break;
 	case SMTP_EXT_AUTH:
 		if (!session_is_logged_in(s))
@@ -77,14 +85,12 @@ helo_take(struct session *s, struct str args)
 	return true;
 }
 
-void
-cmd_ehlo(struct session *s, struct str args)
+static void
+ehlo_answer(struct session *s)
 {
 	uint32_t extension;
 	const char *name;
 
-	if (!helo_take(s, args))
-		return;
 	s->offered = what_is_offered(s);
 	buf_appendf(&s->io.out, "250-%s\r\n", s->worker->config->hostname);
 	for (size_t i = 0; (name = smtp_extension_name(i, &extension)) != NULL;
@@ -93,6 +99,27 @@ cmd_ehlo(struct session *s, struct str args)
 			put_line(s, name, extension);
 	buf_appendf(&s->io.out, "250 HELP\r\n");
 	session_touch(s);
+}
+
+static void
+on_person_known(struct session *s)
+{
+	ehlo_answer(s);
+	session_resume(s);
+}
+
+void
+cmd_ehlo(struct session *s, struct str args)
+{
+	if (!helo_take(s, args))
+		return;
+	/* SIZE is the person's own. Who cannot be asked now is told the
+	 * listener's number: MAIL asks again, and that is what counts. */
+	s->max_size = 0;
+	if (session_is_logged_in(s) && s->worker->has_policies &&
+	    judge_hello(s, on_person_known) == 0)
+		return;
+	ehlo_answer(s);
 }
 
 void

@@ -256,3 +256,42 @@ owns_ask(struct session *s, void (*asked)(struct session *s))
 	s->wait = WAIT_POLICY;
 	return 0;
 }
+
+static void
+on_hello_answer(void *owner, uint64_t id, const uint8_t *record, size_t len)
+{
+	struct session *s = owner;
+	struct judge_answer a = { 0 };
+
+	(void)id;
+	s->question_id = 0;
+	s->max_size = record != NULL && judge_answer_decode(record, len, &a) == 0
+	    ? a.max_size : 0;
+	s->hello_answered(s);
+}
+
+int
+judge_hello(struct session *s, void (*answered)(struct session *s))
+{
+	struct questions *q = s->worker->questions;
+	struct record_header h = questions_header(q, POOL_POLICY);
+	uint8_t record[IDENTITY_MAX + 1024];
+	const struct judge_question ask = {
+		.stages = PORTERO_HELLO,
+		.identity = { s->identity, s->identity_len },
+		.session_id = str_of(s->sid),
+		.listener = str_of(s->listen->title),
+		.client_address = str_of(s->peer),
+		.declared_size = -1,
+		.message_size = -1,
+	};
+	size_t len = judge_question_encode(record, sizeof record, &h, &ask);
+
+	s->hello_answered = answered;
+	s->question_id = questions_send(q, POOL_POLICY, record, len,
+	    on_hello_answer, s);
+	if (s->question_id == 0)
+		return -1;
+	s->wait = WAIT_POLICY;
+	return 0;
+}

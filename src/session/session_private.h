@@ -59,6 +59,7 @@ struct session {
 	bool data_refused;        /* DATA was refused this moment */
 	bool is_orphaned;         /* what follows may belong to a refused MAIL */
 	void (*owns_asked)(struct session *s);
+	void (*hello_answered)(struct session *s);
 	struct session_worker *worker;       /* borrowed */
 	const struct config_listen *listen;  /* borrowed from the configuration */
 	struct session_io io;
@@ -75,6 +76,7 @@ struct session {
 	size_t progress;          /* bytes since the client's time began */
 	const char *ended;        /* word for the log; static */
 
+	int64_t max_size;         /* the person's own, as of the last EHLO; 0: none */
 	uint32_t offered;         /* SMTP_EXT_*: by the last EHLO, 0 after HELO */
 	struct smtp_sasl *sasl;
 	int64_t auth_started_ms;
@@ -156,6 +158,9 @@ int attempt_ask(struct session *s);
 void attempt_tell(struct session *s, enum portero_attempt attempt,
     uint16_t tag);
 
+/* judge.c: what may a message of this person have? Into s->max_size, then
+ * `answered`. -1: could not be sent. */
+int judge_hello(struct session *s, void (*answered)(struct session *s));
 /* judge.c: the session leaves; a question in flight goes on without it. */
 void judge_forget(struct session *s);
 

@@ -272,3 +272,21 @@ def test_quit_is_the_last_word(full):
     with portero.login() as client:
         client.expect("221 2.0.0", "QUIT")
         assert client.is_closed()
+
+
+# ---- SIZE of a person ----
+
+def test_size_after_the_login_is_the_persons_own():
+    with checked_sink() as sink, running(sink, policy=[
+            Section("size", plugin="policy_size", max="1M")]) as portero:
+        with portero.secure() as client:
+            everybodys = int(client.ehlo()["SIZE"])
+            assert everybodys > 1 << 20
+            assert client.auth_plain("ana", "s3cret").code == 235
+            assert int(client.ehlo()["SIZE"]) == 1 << 20
+            client.expect("250 2.1.0", M + f" SIZE={1 << 20}")
+            # what follows is heard after the answer, whatever it waits for
+            client.send(b"EHLO client.example.test\r\nNOOP\r\n")
+            assert "SIZE 1048576" in client.reply().lines
+            assert client.reply().status == "250 2.0.0"
+            client.expect("552 5.3.4", M + f" SIZE={(1 << 20) + 1}")

@@ -78,7 +78,8 @@ test_the_persons_size_comes_before_the_classs_and_the_general(void **state)
 	judge(PORTERO_MAIL, "staff", 300, 0);
 	assert_int_equal(answer.max_size, 300);
 	/* nobody counts recipients: nobody need ask about them */
-	assert_int_equal(portero_plugin.policy->stages_used(ctx), PORTERO_MAIL);
+	assert_int_equal(portero_plugin.policy->stages_used(ctx),
+	    PORTERO_HELLO | PORTERO_MAIL);
 }
 
 static void

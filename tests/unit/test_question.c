@@ -354,7 +354,8 @@ static void
 test_stages_that_do_not_go_together_are_refused(void **state)
 {
 	static const uint32_t bad[] = { 0, 1, PORTERO_END | PORTERO_DATA,
-		PORTERO_OUTCOME | PORTERO_MAIL, 128 };
+		PORTERO_OUTCOME | PORTERO_MAIL, PORTERO_HELLO | PORTERO_MAIL,
+		256 };
 	struct record_scratch *s = record_scratch_new();
 	struct judge_question q = judge_question, r;
 	size_t len;
