@@ -263,7 +263,13 @@ class Directory:
                        env=dict(os.environ, LDAPNOINIT="1"), **others)
 
     def pause(self):
+        """Until one of its threads takes the signal the others go on."""
         self.process.send_signal(signal.SIGSTOP)
+        harness.wait_until(self.is_paused, 10, "a pause")
+
+    def is_paused(self):
+        return all("\nState:\tT" in task.read_text() for task in
+                   Path(f"/proc/{self.process.pid}/task").glob("*/status"))
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
