@@ -159,8 +159,15 @@ def left_half_way(portero):
 
 def left_while_it_is_checked(portero):
     with portero.secure() as client:
+        ends = len(portero.events("worker", role="auth"))
         client.send((plain_line(RIGHT, "sleep-auth") + "\r\n").encode())
+        wait_until(lambda: any(
+            p["role"] == "auth" and p["state"] == "busy"
+            for p in portero.status()["processes"]), 5, "the check")
         client.abort()
+    # the session ends at once, the check of its password later
+    wait_until(lambda: len(portero.events("worker", role="auth")) > ends, 10,
+               "end of the check")
 
 
 def checked_for_too_long(portero):
