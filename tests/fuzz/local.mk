@@ -4,7 +4,7 @@ fuzz_targets = tests/fuzz/fuzz_config tests/fuzz/fuzz_control_wire \
 	tests/fuzz/fuzz_log tests/fuzz/fuzz_policy_wire \
 	tests/fuzz/fuzz_proxy tests/fuzz/fuzz_sasl \
 	tests/fuzz/fuzz_smtp_chunks tests/fuzz/fuzz_smtp_command tests/fuzz/fuzz_smtp_dots \
-	tests/fuzz/fuzz_smtp_reply
+	tests/fuzz/fuzz_smtp_header tests/fuzz/fuzz_smtp_reply
 if HAVE_REDIS
 fuzz_targets += tests/fuzz/fuzz_redis_reply
 endif
@@ -64,6 +64,9 @@ tests_fuzz_fuzz_smtp_dots_SOURCES = tests/fuzz/fuzz_smtp_dots.c \
 	tests/unit/dots_model.h $(fuzz_driver)
 tests_fuzz_fuzz_smtp_dots_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_smtp_dots_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_smtp_header_SOURCES = tests/fuzz/fuzz_smtp_header.c $(fuzz_driver)
+tests_fuzz_fuzz_smtp_header_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_smtp_header_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_smtp_reply_SOURCES = tests/fuzz/fuzz_smtp_reply.c $(fuzz_driver)
 tests_fuzz_fuzz_smtp_reply_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_smtp_reply_LDFLAGS = $(fuzz_ldflags)
