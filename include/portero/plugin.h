@@ -75,6 +75,8 @@ enum portero_stage {
 	PORTERO_MAIL = 2,    /* MAIL FROM was given */
 	PORTERO_RCPT = 4,    /* once for each RCPT TO */
 	PORTERO_DATA = 8,    /* all recipients known; charges are taken here */
+	PORTERO_HEADER = 16, /* the header is here, nothing of it passed on; no
+	                        charges */
 	PORTERO_END = 32,    /* whole message seen, its end not yet passed on;
 	                        who counts bytes is asked only if there are
 	                        more than its charge at DATA took, and then
@@ -500,6 +502,13 @@ enum portero_attempt {
 	PORTERO_ATTEMPT_NOBODY /* there is no such person */
 };
 
+/* Who is named in From or Sender. Elements of an array: never grows. */
+struct portero_mailbox {
+	struct portero_str address; /* "ana@example.org", as it was written */
+	enum portero_owned owned;   /* set if `needs` has OWNED */
+	bool is_sender;             /* of Sender, else of From */
+};
+
 /* What is known when a policy is asked. */
 struct portero_facts {
 	uint32_t size;
@@ -532,6 +541,13 @@ struct portero_facts {
 	bool abandoned;        /* after a refused recipient the client gave it
 	                          up, or vanished, before DATA: perhaps it only
 	                          wanted to know which addresses there are */
+	/* HEADER */
+	const struct portero_mailbox *mailboxes;
+	size_t nmailboxes;
+	size_t nfrom, nsender, nreceived; /* fields of that name */
+	/* In a few words why readers of mail might not agree about the rest,
+	 * e.g. "a line that is no field"; empty: nothing is wrong with it. */
+	struct portero_str header_flaw;
 };
 
 struct portero_answer {
@@ -540,6 +556,9 @@ struct portero_answer {
 	int64_t max_size; /* bytes the message may have; 0: no opinion */
 	struct portero_charge charges[PORTERO_MAX_CHARGES];
 	size_t ncharges;
+	/* HEADER: an address that the host puts into a Sender field, which the
+	 * header must not have yet; printable ASCII; empty: none. */
+	char add_sender[256];
 };
 
 /* Facts that cost a question to the directory. */
@@ -548,7 +567,7 @@ enum portero_need { PORTERO_NEED_OWNED = 1 };
 struct portero_policy {
 	uint32_t size;
 	uint32_t stages; /* PORTERO_MAIL | ...: when to ask */
-	uint32_t needs;  /* PORTERO_NEED_... at MAIL */
+	uint32_t needs;  /* PORTERO_NEED_... at MAIL and HEADER */
 	enum portero_verdict (*judge)(void *ctx, const struct portero_facts *,
 	    struct portero_answer *);
 	/* Bit (1 << scope) for each scope its charges use with this

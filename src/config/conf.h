@@ -128,6 +128,7 @@ struct config {
 	char *plugin_dir, *control_socket, *state_dir, *chroot_dir, *pid_file;
 	char *user, *user_auth, *user_policy, *group_control;
 	char *help_url; /* NULL: none; link is help_url "/" reason */
+	bool add_missing_headers;
 	char *sub_address_delimiters; /* "" for none */
 	enum smtp_bare_newline bare_newline;
 	int max_recipients; /* in one message; 452 4.5.3 */

@@ -175,6 +175,7 @@ take_smtp(struct config *c)
 
 	c->hostname = take_string(r, "hostname");
 	c->help_url = take_string(r, "help_url");
+	c->add_missing_headers = config_get_int(r, "add_missing_headers") != 0;
 	c->sub_address_delimiters = take_string(r, "sub_address_delimiters");
 	c->bare_newline =
 	    (enum smtp_bare_newline)config_get_int(r, "bare_newline");

@@ -283,6 +283,10 @@ const struct portero_option options_root[] = {
 	  .help = "What becomes of line feeds without carriage return in a "
 	    "message: made whole, or the message is refused.",
 	  .choices = newlines },
+	{ "add_missing_headers", PORTERO_OPT_BOOL, "yes",
+	  .help = "Whether a message without Date or Message-ID gets them. "
+	    "Nothing else is touched, and nothing in one that is signed by "
+	    "DKIM." },
 	{ "sub_address_delimiters", PORTERO_OPT_STRING, "\"+\"",
 	  .help = "Characters that begin a tag: who owns ana@example.org owns "
 	    "ana+shop@example.org, too. Empty: nobody does." },

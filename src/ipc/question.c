@@ -19,11 +19,12 @@
 #define GENERATION_AT 24
 
 #define ALL_STAGES \
-	(PORTERO_MAIL | PORTERO_RCPT | PORTERO_DATA | PORTERO_END | \
-	    PORTERO_OUTCOME | PORTERO_HELLO)
+	(PORTERO_MAIL | PORTERO_RCPT | PORTERO_DATA | PORTERO_HEADER | \
+	    PORTERO_END | PORTERO_OUTCOME | PORTERO_HELLO)
 
 struct record_scratch {
 	struct settle settles[SETTLES_MAX];
+	struct judge_mailbox mailboxes[MAILBOXES_MAX];
 	struct str *recipients;
 	size_t nrecipients; /* room for so many */
 	struct store_row *rows;
@@ -250,6 +251,36 @@ get_settles(struct wire_in *w, struct settle to[SETTLES_MAX])
 		s->id = wire_get_str(w);
 		s->class_name = wire_get_str(w);
 		s->domain = wire_get_str(w);
+	}
+	return n;
+}
+
+static void
+put_mailboxes(struct wire_out *w, const struct judge_mailbox *m, uint32_t n)
+{
+	if (n > MAILBOXES_MAX)
+		w->bad = true;
+	wire_put_u32(w, n);
+	for (; n > 0 && !w->bad; n--, m++) {
+		wire_put_str(w, m->address);
+		wire_put_u8(w, (uint8_t)m->owned);
+		wire_put_u8(w, m->is_sender);
+	}
+}
+
+static uint32_t
+get_mailboxes(struct wire_in *w, struct judge_mailbox to[MAILBOXES_MAX])
+{
+	uint32_t n = wire_get_u32(w);
+
+	if (n > MAILBOXES_MAX) {
+		w->bad = true;
+		return 0;
+	}
+	for (struct judge_mailbox *m = to; m < to + n; m++) {
+		m->address = wire_get_str(w);
+		m->owned = get_enum(w, PORTERO_OWNED_UNKNOWN, PORTERO_OWNED_NO);
+		m->is_sender = get_bool(w);
 	}
 	return n;
 }
@@ -515,6 +546,12 @@ judge_question_encode(uint8_t *to, size_t size, const struct record_header *h,
 	for (uint32_t i = 0; i < q->nrecipients && !w.bad; i++)
 		wire_put_str(&w, q->recipients[i]);
 	put_settles(&w, q->settles, q->nsettles);
+	wire_put_u32(&w, q->nfrom);
+	wire_put_u32(&w, q->nsender);
+	wire_put_u32(&w, q->nreceived);
+	wire_put_str(&w, q->header_flaw);
+	wire_put_u8(&w, q->mailboxes_asked);
+	put_mailboxes(&w, q->mailboxes, q->nmailboxes);
 	return close_record(&w);
 }
 
@@ -531,14 +568,14 @@ get_recipients(struct wire_in *w, uint32_t n, struct record_scratch *s)
 	return s->recipients;
 }
 
-/* MAIL, RCPT and DATA in any mix, or END alone, or OUTCOME alone. */
+/* MAIL, RCPT and DATA in any mix, or one of the others alone. */
 static bool
 are_stages(uint32_t stages)
 {
 	const uint32_t group = PORTERO_MAIL | PORTERO_RCPT | PORTERO_DATA;
 
-	return stages == PORTERO_END || stages == PORTERO_OUTCOME ||
-	    stages == PORTERO_HELLO ||
+	return stages == PORTERO_HEADER || stages == PORTERO_END ||
+	    stages == PORTERO_OUTCOME || stages == PORTERO_HELLO ||
 	    (stages != 0 && (stages & ~group) == 0);
 }
 
@@ -569,6 +606,13 @@ judge_question_decode(const uint8_t *data, size_t len, struct judge_question *q,
 	q->recipients = get_recipients(&w, q->nrecipients, s);
 	q->nsettles = get_settles(&w, s->settles);
 	q->settles = s->settles;
+	q->nfrom = wire_get_u32(&w);
+	q->nsender = wire_get_u32(&w);
+	q->nreceived = wire_get_u32(&w);
+	q->header_flaw = wire_get_str(&w);
+	q->mailboxes_asked = get_bool(&w);
+	q->nmailboxes = get_mailboxes(&w, s->mailboxes);
+	q->mailboxes = s->mailboxes;
 	if (!are_stages(q->stages) || q->first_new > q->nrecipients ||
 	    q->declared_size < -1 || q->message_size < -1)
 		return -1;
@@ -598,6 +642,7 @@ judge_answer_encode(uint8_t *to, size_t size, const struct record_header *h,
 	put_reply(&w, &a->rcpt_reply);
 	wire_put_i64(&w, a->reserved_bytes);
 	wire_put_u32(&w, a->nsettled);
+	wire_put_str(&w, a->add_sender);
 	return close_record(&w);
 }
 
@@ -625,6 +670,7 @@ judge_answer_decode(const uint8_t *data, size_t len, struct judge_answer *a)
 	a->rcpt_reply = get_reply(&w);
 	a->reserved_bytes = wire_get_i64(&w);
 	a->nsettled = wire_get_u32(&w);
+	a->add_sender = wire_get_str(&w);
 	if ((stage & ~(uint32_t)ALL_STAGES) != 0 ||
 	    (stage & (stage - 1)) != 0 ||
 	    (a->wants & ~(uint32_t)ALL_STAGES) != 0 || a->max_size < 0 ||

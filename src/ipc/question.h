@@ -29,6 +29,7 @@
 #define PERSON_CLASS_MAX 63
 #define ADDRESS_MAX 320    /* longer than any that is legal */
 #define TXID_LEN 16
+#define MAILBOXES_MAX 32   /* of one header */
 #define SETTLES_MAX 16     /* settles that may ride on one question */
 #define ASKER_MASTER 0xffffu /* header.asker of a settle sent by the master */
 
@@ -128,12 +129,19 @@ struct settle {
 	struct str id, class_name, domain; /* keys of the scopes */
 };
 
+/* Of From, or of Sender. */
+struct judge_mailbox {
+	struct str address;
+	enum portero_owned owned;
+	bool is_sender;
+};
+
 /*
  * The txid names one take: a question that is asked again after DENY or DEFER
  * gets a new one (END goes on with the take's own and sequence + 1).
  */
 struct judge_question {
-	uint32_t stages; /* of MAIL | RCPT | DATA, or END, OUTCOME, HELLO alone */
+	uint32_t stages; /* of MAIL | RCPT | DATA, or one of HEADER, END, OUTCOME, HELLO alone */
 	uint8_t txid[TXID_LEN];
 	uint32_t sequence; /* of the take that DATA or END would do */
 	struct str identity;
@@ -152,6 +160,12 @@ struct judge_question {
 	const struct str *recipients; /* encoding: borrowed; decoding: lent by the decoder's scratch */
 	uint32_t nsettles;     /* applied before this question */
 	const struct settle *settles;
+	/* HEADER */
+	uint32_t nfrom, nsender, nreceived;
+	struct str header_flaw;
+	bool mailboxes_asked;  /* as owned_asked */
+	uint32_t nmailboxes;
+	const struct judge_mailbox *mailboxes;
 };
 
 #define RCPT_LEFT_UNLIMITED UINT32_MAX
@@ -173,6 +187,7 @@ struct judge_answer {
 	int64_t reserved_bytes;   /* DATA, END: bytes taken so far; a longer message asks END, even
 	                             if `wants` lacks it; INT64_MAX: bytes are not counted */
 	uint32_t nsettled;        /* settles of the question that are done, from the first */
+	struct str add_sender;    /* HEADER: for a Sender field; "": none */
 };
 
 struct settle_question {

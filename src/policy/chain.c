@@ -39,7 +39,7 @@ struct chain {
 	struct chain_policy policies[MAX_MODULES];
 	size_t npolicies;
 	uint32_t wants;   /* stages of all, but MAIL and END */
-	bool needs_owned; /* some policy asks for it at MAIL */
+	bool needs_owned; /* some policy asks for it at MAIL or HEADER */
 	bool has_monitors;
 	struct tally tally;
 
@@ -50,6 +50,7 @@ struct chain {
 
 	/* what the answer points to */
 	struct portero_reply reply, rcpt_reply;
+	char sender[256];
 	char limit[32];
 	struct lookup lookup;
 };
@@ -73,7 +74,7 @@ add_policy(struct chain *c, const struct plugin *p)
 		policy->scopes = table->scopes(p->ctx) &
 		    ((1u << PORTERO_NETWORK) - 1);
 	if ((table->needs & PORTERO_NEED_OWNED) != 0 &&
-	    (policy->stages & PORTERO_MAIL) != 0)
+	    (policy->stages & (PORTERO_MAIL | PORTERO_HEADER)) != 0)
 		c->needs_owned = true;
 	c->wants |= policy->stages &
 	    ~(uint32_t)(PORTERO_MAIL | PORTERO_END | PORTERO_HELLO);
@@ -189,6 +190,17 @@ note_max_size(struct chain *c, struct judge_answer *a, const struct plugin *p)
 	c->max_size_owner = p;
 }
 
+static void
+note_sender(struct chain *c, struct judge_answer *a)
+{
+	if (a->add_sender.len > 0 ||
+	    c->inquiry.facts.stage != PORTERO_HEADER)
+		return;
+	str_copy(c->sender, sizeof c->sender,
+	    str_of(c->inquiry.answer.add_sender));
+	a->add_sender = str_of(c->sender);
+}
+
 /* Does any charge that this policy declared count bytes? */
 static bool
 counts_bytes(const struct portero_answer *a)
@@ -218,6 +230,7 @@ ask_all(struct chain *c, struct judge_answer *a)
 			return false;
 		}
 		note_max_size(c, a, p->plugin);
+		note_sender(c, a);
 		if (counts_bytes(&c->inquiry.answer))
 			p->ends = false; /* asked at END about more only */
 	}
@@ -391,6 +404,15 @@ judge_data(struct chain *c, const struct judge_question *q,
 }
 
 static bool
+judge_header(struct chain *c, const struct judge_question *q,
+    struct judge_answer *a)
+{
+	(void)q;
+	inquiry_enter(&c->inquiry, PORTERO_HEADER, 0);
+	return ask_all(c, a);
+}
+
+static bool
 judge_end(struct chain *c, const struct judge_question *q,
     struct judge_answer *a)
 {
@@ -422,11 +444,12 @@ judge_stages(struct chain *c, const struct judge_question *q,
 		bool (*judge)(struct chain *, const struct judge_question *,
 		    struct judge_answer *);
 	} order[] = {
-		{ PORTERO_MAIL, judge_mail },
-		{ PORTERO_RCPT, judge_recipients },
-		{ PORTERO_DATA, judge_data },
-		{ PORTERO_END,  judge_end },
-		{ PORTERO_HELLO, judge_hello },
+		{ PORTERO_MAIL,   judge_mail },
+		{ PORTERO_RCPT,   judge_recipients },
+		{ PORTERO_DATA,   judge_data },
+		{ PORTERO_HEADER, judge_header },
+		{ PORTERO_END,    judge_end },
+		{ PORTERO_HELLO,  judge_hello },
 	};
 	/* clang-format on */
 
@@ -448,8 +471,20 @@ open_pass(struct chain *c, bool monitor)
 }
 
 static bool
+has_doubtful_mailbox(const struct inquiry *i)
+{
+	for (size_t n = 0; n < i->facts.nmailboxes; n++)
+		if (i->mailboxes[n].owned == PORTERO_OWNED_UNKNOWN)
+			return true;
+	return false;
+}
+
+static bool
 needs_owned(const struct chain *c, const struct judge_question *q)
 {
+	if (q->stages == PORTERO_HEADER)
+		return c->needs_owned && !q->mailboxes_asked &&
+		    has_doubtful_mailbox(&c->inquiry);
 	return c->needs_owned && (q->stages & PORTERO_MAIL) != 0 &&
 	    q->reverse_path.len > 0 && !q->owned_asked &&
 	    c->inquiry.facts.sender_owned == PORTERO_OWNED_UNKNOWN;
@@ -538,6 +573,8 @@ monitor_stages(struct chain *c, const struct judge_question *q)
 	for (uint32_t i = q->first_new;
 	     i < q->nrecipients && (q->stages & PORTERO_RCPT) != 0; i++)
 		ask_monitors(c, PORTERO_RCPT, i);
+	if ((q->stages & PORTERO_HEADER) != 0)
+		ask_monitors(c, PORTERO_HEADER, 0);
 	if ((q->stages & TAKES) == 0)
 		return;
 	ask_monitors(c, (q->stages & PORTERO_DATA) != 0 ? PORTERO_DATA :

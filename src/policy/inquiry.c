@@ -31,6 +31,30 @@ lend(struct str s)
 	return (struct portero_str){ s.ptr, s.len };
 }
 
+/* Whose a mailbox is, as far as the session or the identity knows. */
+static void
+lend_mailboxes(struct inquiry *i, const struct judge_question *q)
+{
+	for (uint32_t n = 0; n < q->nmailboxes; n++) {
+		const struct judge_mailbox *m = &q->mailboxes[n];
+
+		i->mailboxes[n] = (struct portero_mailbox){
+			.address = lend(m->address),
+			.owned = m->owned,
+			.is_sender = m->is_sender
+		};
+		if (i->is_known && m->owned == PORTERO_OWNED_UNKNOWN)
+			i->mailboxes[n].owned = identity_owns(&i->identity,
+			    m->address, i->delimiters);
+	}
+	i->facts.mailboxes = i->mailboxes;
+	i->facts.nmailboxes = q->nmailboxes;
+	i->facts.nfrom = q->nfrom;
+	i->facts.nsender = q->nsender;
+	i->facts.nreceived = q->nreceived;
+	i->facts.header_flaw = lend(q->header_flaw);
+}
+
 void
 inquiry_open(struct inquiry *i, const struct judge_question *q)
 {
@@ -55,6 +79,7 @@ inquiry_open(struct inquiry *i, const struct judge_question *q)
 	    q->reverse_path.len > 0)
 		i->facts.sender_owned = identity_owns(&i->identity,
 		    q->reverse_path, i->delimiters);
+	lend_mailboxes(i, q);
 }
 
 void
@@ -109,6 +134,8 @@ stage_name(enum portero_stage stage)
 		return "rcpt";
 	case PORTERO_DATA:
 		return "data";
+	case PORTERO_HEADER:
+		return "header";
 	case PORTERO_END:
 		return "end";
 	case PORTERO_OUTCOME:
@@ -159,6 +186,19 @@ verdict_fault(enum portero_verdict v)
 	}
 }
 
+/* What goes into a field must not end it. */
+static bool
+is_addable(const char *address, size_t size)
+{
+	size_t len = strnlen(address, size);
+
+	for (size_t i = 0; i < len; i++)
+		if (address[i] <= ' ' || address[i] > '~' ||
+		    address[i] == '<' || address[i] == '>')
+			return false;
+	return len < size && (len == 0 || strchr(address, '@') != NULL);
+}
+
 /* The charges go to the tally. NULL, or what is wrong. */
 static const char *
 collect(struct inquiry *i, const struct plugin *p, uint32_t scopes)
@@ -170,6 +210,8 @@ collect(struct inquiry *i, const struct plugin *p, uint32_t scopes)
 		return "more charges than there is room for";
 	if (a->max_size < 0)
 		return "a negative max_size";
+	if (!is_addable(a->add_sender, sizeof a->add_sender))
+		return "a Sender to add that is no address";
 	if (a->ncharges > 0 && i->tally->store == NULL)
 		return "charges, but no store is configured";
 	for (size_t n = 0; n < a->ncharges && fault == NULL; n++)

@@ -30,6 +30,7 @@ struct inquiry {
 	struct portero_facts facts;
 	struct portero_str *recipients; /* owned */
 	size_t nrecipients;             /* room for so many */
+	struct portero_mailbox mailboxes[MAILBOXES_MAX];
 	/* of the policy asked last */
 	struct portero_answer answer;
 };

@@ -2,8 +2,8 @@
  * Copyright 2026 The Portero Authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * The body of a message, streamed: what arrives goes up in the same turn, and
- * the client is read no faster than the upstream takes it. Whatever is found
+ * The body of a message, streamed: what arrives goes up in the same turn (but
+ * the header only once it is whole: header.c), and the client is read no faster than the upstream takes it. Whatever is found
  * wrong on the way closes the upstream connection without the final dot; the
  * rest of the body is then swallowed, bounded, and answered at its end.
  */
@@ -13,42 +13,22 @@
 
 #include "session/session_private.h"
 #include "session/transaction.h"
-#include "base/clock.h"
 #include "smtp/chunks.h"
-#include "smtp/received.h"
 
 void
 body_start(struct transaction *tx)
 {
 	smtp_dots_start(&tx->dots, tx->worker->config->bare_newline);
 	tx->has_data = true;
+	header_start(tx);
 	tx->data_ms = worker_now_ms(tx->worker);
 }
 
-/* Our trace line goes before the first bytes of the body, in one write. */
-static void
-received_add(struct transaction *tx)
-{
-	char field[SMTP_RECEIVED_MAX], tag[17];
-	const struct smtp_received received = {
-		.hostname = tx->worker->config->hostname,
-		.sid = tx->sid,
-		.transaction = tx->number,
-		.person_tag = tag,
-		.is_utf8 = tx->is_utf8,
-		.wall_s = clock_wall_s(),
-	};
-
-	worker_person_tag(tx->worker, tx->user, tag);
-	relay_body(tx->relay, field, smtp_received_make(field, &received));
-	tx->has_received = true;
-}
-
-/* The message will not go: the upstream never sees its end. */
-static void
+void
 body_refuse(struct transaction *tx, enum reply_name name)
 {
 	relay_close(&tx->relay);
+	header_drop(tx);
 	tx->is_refused = true;
 	tx->refusal = name;
 }
@@ -116,19 +96,21 @@ dot_send(struct session *s)
 	s->wait = WAIT_UPSTREAM;
 }
 
-/* a: NULL if nobody answered. */
-static void
-log_end_refusal(struct session *s, const struct judge_answer *a)
+void
+body_deny(struct session *s, const char *stage, const struct judge_answer *a)
 {
-	const struct kept_reply *kept = &s->tx->refusal_kept;
+	struct kept_reply *kept = &s->tx->refusal_kept;
 	char said[32];
-	const struct refusal r = { .stage = "end", .answer = a, .reply = said };
+	const struct refusal r = { .stage = stage, .answer = a, .reply = said };
 
-	if (kept->code != 0)
+	body_refuse(s->tx, REPLY_POLICY_LATER);
+	if (a != NULL && a->reply.code != 0) {
+		kept_reply_set(kept, &a->reply);
 		snprintf(said, sizeof said, "%d %s", kept->code,
 		    kept->enhanced);
-	else
-		reply_code_text(s->tx->refusal, said);
+	} else {
+		reply_code_text(REPLY_POLICY_LATER, said);
+	}
 	transaction_log_refusal(s, &r);
 }
 
@@ -140,10 +122,7 @@ on_end_judged(struct session *s, const struct judge_answer *a)
 	if (tx->is_refused) {
 		/* the upstream was lost meanwhile */
 	} else if (a == NULL || a->verdict != PORTERO_NEXT) {
-		body_refuse(tx, REPLY_POLICY_LATER);
-		if (a != NULL && a->reply.code != 0)
-			kept_reply_set(&tx->refusal_kept, &a->reply);
-		log_end_refusal(s, a);
+		body_deny(s, "end", a);
 	} else {
 		dot_send(s);
 		return;
@@ -178,7 +157,9 @@ emit(void *arg, const char *data, size_t len)
 {
 	struct transaction *tx = arg;
 
-	if (tx->relay != NULL)
+	if (tx->held != NULL)
+		header_hold(tx, data, len);
+	else if (tx->relay != NULL)
 		relay_body(tx->relay, data, len);
 }
 
@@ -220,11 +201,12 @@ session_body(struct session *s, struct str input)
 	enum smtp_dots_result result;
 	size_t used;
 
-	if (!tx->has_received && tx->relay != NULL)
-		received_add(tx);
 	result = smtp_dots_feed(&tx->dots, input.ptr, input.len, &used, emit, tx);
+	tx->is_whole = result == SMTP_DOTS_END;
 	body_check(tx);
-	if (result == SMTP_DOTS_END)
+	if (!header_step(s))
+		return used;
+	if (tx->is_whole)
 		body_end(s);
 	else
 		body_went_on(s);
@@ -243,21 +225,35 @@ body_expect(struct transaction *tx, int64_t size)
 			? size : INT64_MAX / 2);
 }
 
-void
+bool
 body_chunk(struct session *s, struct str octets)
 {
 	struct transaction *tx = s->tx;
 	bool stuff = tx->relay != NULL && !relay_is_chunked(tx->relay);
-	bool is_end = s->chunk.is_last && s->chunk.size == 0;
 
-	if (!tx->has_received && tx->relay != NULL)
-		received_add(tx);
+	tx->is_whole = s->chunk.is_last && s->chunk.size == 0;
 	smtp_chunks_feed(&tx->dots, stuff, octets.ptr, octets.len, emit, tx);
-	if (is_end)
+	if (tx->is_whole)
 		smtp_chunks_end(&tx->dots, stuff, emit, tx);
 	body_check(tx);
-	if (!is_end)
+	if (!header_step(s))
+		return false;
+	if (!tx->is_whole)
 		body_went_on(s);
+	return true;
+}
+
+void
+body_go_on(struct session *s)
+{
+	if (s->state == SMTP_IN_CHUNK && s->chunk.size == 0)
+		chunk_end(s);
+	else if (s->tx->is_whole)
+		body_end(s);
+	else
+		body_went_on(s);
+	if (s->wait == WAIT_NOBODY)
+		session_resume(s);
 }
 
 void

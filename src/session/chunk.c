@@ -34,8 +34,7 @@ chunk_release_reply(struct session *s)
 	session_touch(s);
 }
 
-/* Its octets are here. */
-static void
+void
 chunk_end(struct session *s)
 {
 	struct transaction *tx = s->tx;
@@ -67,9 +66,8 @@ chunk_start(struct session *s)
 		chunk_end(s);
 		session_finish(s, "refused body too long");
 	} else if (s->chunk.size == 0) {
-		if (tx != NULL)
-			body_chunk(s, (struct str){ "", 0 });
-		chunk_end(s);
+		if (tx == NULL || body_chunk(s, (struct str){ "", 0 }))
+			chunk_end(s);
 	}
 }
 
@@ -79,8 +77,8 @@ session_chunk(struct session *s, struct str input)
 	if ((uint64_t)s->chunk.size < input.len)
 		input.len = (size_t)s->chunk.size;
 	s->chunk.size -= (int64_t)input.len;
-	if (s->tx != NULL)
-		body_chunk(s, input);
+	if (s->tx != NULL && !body_chunk(s, input))
+		return input.len;
 	if (s->chunk.size == 0 && s->state == SMTP_IN_CHUNK)
 		chunk_end(s);
 	return input.len;

@@ -204,7 +204,7 @@ relay_begin(struct session *s, const struct group *g, const struct item *item)
 		ticket.needs |= smtp_rcpt_needs(&g->items[i].rcpt);
 	mail.auth = author(s, mail.auth);
 	tx->relay = relay_open(s->worker->pool, &callbacks, tx, &ticket);
-	relay_mail(tx->relay, &mail, SMTP_RECEIVED_MAX);
+	relay_mail(tx->relay, &mail, SMTP_ADDED_MAX);
 }
 
 static void

@@ -468,8 +468,10 @@ item_denied(struct session *s, const struct judge_answer *a)
 }
 
 static void
-on_owned(struct session *s)
+on_owned(struct session *s, enum portero_owned owned)
 {
+	s->tx->sender_owned = owned;
+	s->tx->owned_asked = true;
 	range_ask(s);
 	if (s->wait == WAIT_NOBODY)
 		group_go_on(s);
@@ -545,7 +547,7 @@ range_ask(struct session *s)
 		return;
 	}
 	if (directory_must_be_asked(s, stages)) {
-		if (owns_ask(s, on_owned) == 0)
+		if (owns_ask(s, str_of(s->tx->reverse_path), on_owned) == 0)
 			return;
 		s->tx->owned_asked = true; /* UNKNOWN */
 	}

@@ -100,12 +100,37 @@ judge_forget(struct session *s)
 	s->question_id = 0;
 }
 
+_Static_assert(SMTP_MAILBOXES_MAX <= MAILBOXES_MAX,
+    "a header has more than a question");
+
+static void
+describe_header(struct judge_question *q, const struct held_header *held,
+    struct judge_mailbox mailboxes[MAILBOXES_MAX])
+{
+	const struct smtp_header *h = &held->fields;
+
+	q->nfrom = h->nfrom;
+	q->nsender = h->nsender;
+	q->nreceived = h->nreceived;
+	q->header_flaw = str_of(h->flaw);
+	q->mailboxes_asked = held->is_asked;
+	q->nmailboxes = (uint32_t)h->nmailboxes;
+	q->mailboxes = mailboxes;
+	for (size_t i = 0; i < h->nmailboxes; i++)
+		mailboxes[i] = (struct judge_mailbox){
+			.address = h->mailboxes[i].address,
+			.owned = held->owned[i],
+			.is_sender = h->mailboxes[i].is_sender
+		};
+}
+
 static size_t
 encode(struct session *s, const struct record_header *h, uint32_t stages,
     bool begins, const struct str *more, size_t nmore)
 {
 	struct transaction *tx = s->tx;
 	struct settle settles[SETTLES_MAX];
+	struct judge_mailbox mailboxes[MAILBOXES_MAX];
 	size_t n = tx->naccepted + nmore, len;
 	struct str *recipients = xcalloc(n + 1, sizeof *recipients);
 	struct judge_question q = {
@@ -134,6 +159,8 @@ encode(struct session *s, const struct record_header *h, uint32_t stages,
 		recipients[i] = str_of(tx->recipients[i]);
 	for (size_t i = 0; i < nmore; i++)
 		recipients[tx->naccepted + i] = more[i];
+	if (stages == PORTERO_HEADER)
+		describe_header(&q, tx->held, mailboxes);
 	len = judge_question_encode(outgoing, sizeof outgoing, h, &q);
 	free(recipients);
 	return len;
@@ -230,20 +257,19 @@ on_owns_answer(void *owner, uint64_t id, const uint8_t *record, size_t len)
 	s->wait = WAIT_NOBODY;
 	if (record == NULL || owns_answer_decode(record, len, &a) == -1)
 		a.owned = PORTERO_OWNED_UNKNOWN;
-	s->tx->sender_owned = a.owned;
-	s->tx->owned_asked = true;
-	s->owns_asked(s);
+	s->owns_asked(s, a.owned);
 }
 
 int
-owns_ask(struct session *s, void (*asked)(struct session *s))
+owns_ask(struct session *s, struct str address,
+    void (*asked)(struct session *s, enum portero_owned owned))
 {
 	struct questions *q = s->worker->questions;
 	struct record_header h = questions_header(q, POOL_AUTH);
 	uint8_t record[IDENTITY_MAX + 1024];
 	const struct owns_question ask = {
 		.identity = { s->identity, s->identity_len },
-		.address = str_of(s->tx->reverse_path),
+		.address = address,
 		.session_id = str_of(s->sid),
 	};
 	size_t len = owns_question_encode(record, sizeof record, &h, &ask);

@@ -7,6 +7,7 @@ libportero_a_SOURCES += \
 	src/session/dispatch.c \
 	src/session/envelope.c \
 	src/session/group.c src/session/group.h \
+	src/session/header.c \
 	src/session/hello.c \
 	src/session/judge.c \
 	src/session/ledger.c src/session/ledger.h \

@@ -58,7 +58,7 @@ struct session {
 	bool is_new;              /* may have to make room for others */
 	bool data_refused;        /* DATA was refused this moment */
 	bool is_orphaned;         /* what follows may belong to a refused MAIL */
-	void (*owns_asked)(struct session *s);
+	void (*owns_asked)(struct session *s, enum portero_owned owned);
 	void (*hello_answered)(struct session *s);
 	struct session_worker *worker;       /* borrowed */
 	const struct config_listen *listen;  /* borrowed from the configuration */
@@ -135,6 +135,8 @@ void transaction_end(struct session *s);
 
 /* chunk.c */
 void cmd_bdat(struct session *s, struct str args);
+/* The octets of the chunk are here. */
+void chunk_end(struct session *s);
 /* The first one begins, its group is done: octets follow, or none. */
 void chunk_start(struct session *s);
 /* Is the reply in the making one to a chunk whose octets are to come? */

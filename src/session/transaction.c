@@ -69,6 +69,7 @@ static void
 transaction_free(struct transaction *tx)
 {
 	relay_close(&tx->relay);
+	header_drop(tx);
 	worker_uncount(tx->worker, COUNTER_TRANSACTIONS);
 	if (tx->worker->sheet != NULL)
 		crowd_leave(tx->worker->sheet, &tx->person);
@@ -102,9 +103,9 @@ transaction_max_size(const struct session *s)
 
 	session_offer(s, &offer);
 	if (!(offer.extensions & SMTP_EXT_SIZE) ||
-	    offer.size <= SMTP_RECEIVED_MAX)
+	    offer.size <= SMTP_ADDED_MAX)
 		return max;
-	theirs = offer.size - SMTP_RECEIVED_MAX;
+	theirs = offer.size - SMTP_ADDED_MAX;
 	return theirs < max ? theirs : max;
 }
 

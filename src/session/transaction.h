@@ -16,6 +16,7 @@
 #include "session/ledger.h"
 #include "session/replies.h"
 #include "smtp/dots.h"
+#include "smtp/header.h"
 
 struct session;
 
@@ -32,6 +33,16 @@ struct kept_limit {
 	char plugin[64];
 	char name[32];
 	int64_t used, max, until_s;
+};
+
+/* The beginning of a body until its header has been looked at. */
+struct held_header {
+	struct buf bytes;      /* header, and what came with it */
+	size_t nlooked;        /* bytes in which no end was found */
+	struct smtp_header fields; /* points into bytes */
+	enum portero_owned owned[SMTP_MAILBOXES_MAX];
+	size_t nasked;         /* mailboxes the directory was asked about */
+	bool is_asked;         /* about all */
 };
 
 struct transaction {
@@ -73,7 +84,8 @@ struct transaction {
 
 	struct smtp_dots dots;
 	bool has_data;           /* 354 was passed on, or would be to DATA */
-	bool has_received;       /* our trace line went up */
+	struct held_header *held; /* owned; NULL: before the body, and later */
+	bool is_whole;           /* the body's end is here */
 	bool dot_sent;
 	bool is_refused;         /* the body is swallowed; then this reply: */
 	enum reply_name refusal; /* if refusal_kept.code is 0 */
@@ -102,7 +114,7 @@ size_t transaction_max_recipients(const struct session *s);
 
 /* What a refusal's log line says. */
 struct refusal {
-	const char *stage;  /* mail, rcpt, data, end, body, upstream */
+	const char *stage;  /* mail, rcpt, data, header, end, body, upstream */
 	const char *rcpt;   /* NULL: not about one recipient */
 	const char *reply;  /* "550 5.7.1" or the upstream's first line */
 	const struct judge_answer *answer; /* NULL: not by a policy */
@@ -116,8 +128,16 @@ void transaction_log_refusal(struct session *s, const struct refusal *r);
 void body_start(struct transaction *tx);
 /* So many octets will follow in a chunk: too large is known before them. */
 void body_expect(struct transaction *tx, int64_t size);
-/* Octets of s->chunk, whose size is what is still to come. */
-void body_chunk(struct session *s, struct str octets);
+/* Octets of s->chunk, whose size is what is still to come. false: the header
+ * is being judged, body_go_on() will follow. */
+bool body_chunk(struct session *s, struct str octets);
+/* The message will not go: the upstream never sees its end. */
+void body_refuse(struct transaction *tx, enum reply_name name);
+/* The same by a policy, or because none could tell (a: NULL); logged. */
+void body_deny(struct session *s, const char *stage,
+    const struct judge_answer *a);
+/* The header has been judged. */
+void body_go_on(struct session *s);
 /* The whole body is here, or of a refused one all that is read. */
 void body_end(struct session *s);
 void body_failed(struct transaction *tx, enum relay_failure why);
@@ -126,6 +146,15 @@ void body_final_reply(struct transaction *tx, const struct smtp_reply *reply,
 /* Of a transaction with is_refused: by us, or lost with the upstream? */
 enum portero_outcome refusal_outcome(const struct transaction *tx);
 
+/* header.c: the header is held until it has been looked at, and what we add
+ * goes up before it. */
+void header_start(struct transaction *tx);
+void header_hold(struct transaction *tx, const char *data, size_t len);
+/* Looks whether it is whole, and if so passes it on, or refuses the message, or
+ * has it judged (false: body_go_on() will follow). */
+bool header_step(struct session *s);
+void header_drop(struct transaction *tx);
+
 /* envelope.c */
 enum reply_name failure_reply(enum relay_failure why);
 
@@ -133,9 +162,10 @@ enum reply_name failure_reply(enum relay_failure why);
  * not yet accepted that are in question. Calls back once with the decoded
  * answer, or NULL (nobody answered; busy). 0 or -1: could not be sent. */
 typedef void judge_answered(struct session *s, const struct judge_answer *a);
-/* judge.c: asks the auth pool whether the reverse-path is the person's own,
- * into tx->sender_owned. 0 or -1: could not be sent. */
-int owns_ask(struct session *s, void (*asked)(struct session *s));
+/* judge.c: asks the auth pool whether the address is the person's own. 0 or
+ * -1: could not be sent. */
+int owns_ask(struct session *s, struct str address,
+    void (*asked)(struct session *s, enum portero_owned owned));
 int judge_ask(struct session *s, uint32_t stages, const struct str *more,
     size_t nmore, judge_answered *answered);
 /* judge.c: what became of it, for policies that want to hear. Nobody waits. */

@@ -15,6 +15,8 @@
 
 /* An upper bound on its length, for the SIZE we offer. */
 #define SMTP_RECEIVED_MAX 512
+/* The same with Date, Message-ID and Sender, which may be added, too. */
+#define SMTP_ADDED_MAX (SMTP_RECEIVED_MAX + 768)
 
 struct smtp_received {
 	const char *hostname;  /* ours */

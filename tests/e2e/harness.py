@@ -495,6 +495,8 @@ def default_options(folder, sink):
     state.mkdir(mode=0o755)
     return {
         "hostname": "smtp.example.test",
+        # bytes are compared
+        "add_missing_headers": False,
         "plugin_dir": plugin_dir(),
         "control_socket": str(folder / "control"),
         "state_dir": str(state),

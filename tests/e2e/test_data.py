@@ -329,7 +329,7 @@ def test_size_that_the_upstream_allows_is_kept(start, sink):
             return int(client.ehlo()["SIZE"]) <= 100_000
     wait_until(offered, 10, "SIZE")
     with portero.login() as client:
-        assert int(client.ehlo()["SIZE"]) >= 99_000
+        assert int(client.ehlo()["SIZE"]) >= 98_000
         client.expect("552 5.3.4", "MAIL FROM:<ana@example.org> SIZE=100001")
 
 

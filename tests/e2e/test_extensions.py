@@ -169,7 +169,7 @@ def test_smtputf8_is_unknown_where_the_upstream_lacks_it(bare):
 
 def test_8bitmime_and_size_are_passed(full):
     assert send(full, " BODY=8BITMIME SIZE=1000").parameters.split()[:2] == \
-        ["SIZE=1512", "BODY=8BITMIME"]
+        ["SIZE=2280", "BODY=8BITMIME"]
 
 
 def test_8bitmime_is_unknown_where_the_upstream_lacks_it(bare):

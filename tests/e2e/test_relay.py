@@ -291,6 +291,7 @@ def test_lost_in_the_body(start, sink, mark, action):
     with portero.login() as client:
         envelope(client)
         client.expect(354, "DATA")
+        client.send(b"Subject: long\r\n\r\n")
         for _ in range(20):
             client.send(b"x" * 998 + b"\r\n" + (b"y" * 70 + b"\r\n") * 200)
         upward = sink.connections[sink.attempts[-1].connection]
@@ -460,6 +461,7 @@ def test_client_is_read_no_faster_than_the_upstream_reads(start, sink):
         before = private_memory(worker)
         envelope(client)
         client.expect(354, "DATA")
+        client.send(b"Subject: long\r\n\r\n")
         sink.reading.clear()
         sent = []
 
@@ -482,7 +484,7 @@ def test_client_is_read_no_faster_than_the_upstream_reads(start, sink):
         client.socket.settimeout(60)
         client.send(b".\r\n")
         assert client.reply().code == 250
-    assert sink.messages[-1].body == block * 800
+    assert sink.messages[-1].body == b"Subject: long\r\n\r\n" + block * 800
 
 
 # ---- TLS to the upstream ----

@@ -193,6 +193,8 @@ struct script {
 	uint32_t scopes;
 	unsigned asked[PORTERO_OUTCOME + 1];
 	enum portero_owned owned_seen;
+	size_t nmailboxes_seen;
+	const char *sender; /* HEADER: to add; NULL: none */
 	bool really_none;
 };
 
@@ -205,6 +207,10 @@ script_judge(void *ctx, const struct portero_facts *facts,
 
 	s->asked[facts->stage]++;
 	s->owned_seen = facts->sender_owned;
+	s->nmailboxes_seen = facts->nmailboxes;
+	if (s->sender != NULL)
+		snprintf(answer->add_sender, sizeof answer->add_sender, "%s",
+		    s->sender);
 	if (facts->stage == PORTERO_RCPT && facts->recipient != s->at_recipient)
 		v = PORTERO_NEXT;
 	if (s->really_none)
@@ -226,7 +232,8 @@ script_scopes(const void *ctx)
 }
 
 #define EVERYWHERE \
-	(PORTERO_MAIL | PORTERO_RCPT | PORTERO_DATA | PORTERO_END | \
+	(PORTERO_MAIL | PORTERO_RCPT | PORTERO_DATA | PORTERO_HEADER | \
+	    PORTERO_END | \
 	    PORTERO_OUTCOME)
 
 static const struct portero_policy policy_table = {
@@ -392,7 +399,8 @@ test_all_are_asked_in_order_and_may_all_agree(void **state)
 	assert_int_equal(third.asked[PORTERO_DATA], 1);
 	assert_false(a.taken);
 	assert_int_equal(a.wants,
-	    PORTERO_RCPT | PORTERO_DATA | PORTERO_END | PORTERO_OUTCOME);
+	    PORTERO_RCPT | PORTERO_DATA | PORTERO_HEADER | PORTERO_END |
+		PORTERO_OUTCOME);
 }
 
 static void
@@ -1060,6 +1068,61 @@ test_the_directory_is_asked_once_if_a_policy_must_know(void **state)
 	assert_int_equal(second.owned_seen, PORTERO_OWNED_NO);
 }
 
+static void
+test_the_directory_is_asked_for_authors_that_nobody_knows(void **state)
+{
+	struct judge_mailbox authors[] = {
+		{ STR("Ana@example.org"), PORTERO_OWNED_UNKNOWN, false },
+		{ STR("bob@example.org"), PORTERO_OWNED_YES, true },
+	};
+	struct portero_identity i = { .id = "ana" };
+
+	(void)state;
+	plugins[2].table = &owner_plugin;
+	build();
+	q.mailboxes = authors;
+	q.nmailboxes = 2;
+	judge(PORTERO_HEADER);
+	assert_true(a.needs_owned);
+	assert_int_equal(first.asked[PORTERO_HEADER], 0);
+	memcpy(i.addresses, "ana@example.org", 16);
+	i.addresses_len = 16;
+	set_identity(&i); /* the entry tells */
+	judge(PORTERO_HEADER);
+	assert_false(a.needs_owned);
+	assert_int_equal(a.verdict, PORTERO_NEXT);
+	assert_int_equal(first.asked[PORTERO_HEADER], 1);
+	assert_int_equal(first.nmailboxes_seen, 2);
+	authors[0].address = STR("eva@example.org");
+	judge(PORTERO_HEADER);
+	assert_true(a.needs_owned);
+	q.mailboxes_asked = true; /* and could not tell */
+	judge(PORTERO_HEADER);
+	assert_false(a.needs_owned);
+	assert_int_equal(first.asked[PORTERO_HEADER], 2);
+}
+
+static void
+test_a_sender_to_add_must_be_an_address(void **state)
+{
+	static const char *const bad[] = { "ana", "a@x>", "a@x\r\nBcc: b@y",
+		"a b@x", "\xc3\xb1@x" };
+
+	(void)state;
+	judge(PORTERO_HEADER);
+	assert_int_equal(a.add_sender.len, 0);
+	first.sender = "ana@example.org";
+	judge(PORTERO_HEADER);
+	assert_int_equal(a.verdict, PORTERO_NEXT);
+	assert_str(a.add_sender, "ana@example.org");
+	for (size_t n = 0; n < sizeof bad / sizeof *bad; n++) {
+		first.sender = bad[n];
+		judge(PORTERO_HEADER);
+		assert_int_equal(a.verdict, PORTERO_DEFER);
+		assert_int_equal(a.add_sender.len, 0);
+	}
+}
+
 /* ---- the operator's questions ------------------------------------------- */
 
 static void
@@ -1136,6 +1199,8 @@ main(void)
 		TEST(test_a_charge_that_only_counts_never_refuses),
 		TEST(test_everybody_hears_of_the_outcome_afterwards),
 		TEST(test_the_directory_is_asked_once_if_a_policy_must_know),
+		TEST(test_the_directory_is_asked_for_authors_that_nobody_knows),
+		TEST(test_a_sender_to_add_must_be_an_address),
 		TEST(test_counters_are_reported_and_reset),
 		TEST(test_charges_without_a_store_are_try_later),
 	};

@@ -78,6 +78,10 @@ static const struct forget_question forget_question = {
 static const struct owns_question owns_question = { .identity = STR("blob"),
 	.address = STR("ana@example.org"),
 	.session_id = STR("7Q3K9F2M") };
+static const struct judge_mailbox mailboxes[] = {
+	{ STR("ana@example.org"), PORTERO_OWNED_YES, false },
+	{ STR("bob@example.org"), PORTERO_OWNED_NO, true },
+};
 static const struct judge_question judge_question = {
 	.stages = PORTERO_MAIL | PORTERO_RCPT | PORTERO_DATA,
 	.txid = "fedcba987654321",
@@ -98,7 +102,14 @@ static const struct judge_question judge_question = {
 	.nrecipients = 3,
 	.recipients = recipients,
 	.nsettles = 2,
-	.settles = settles
+	.settles = settles,
+	.nfrom = 1,
+	.nsender = 2,
+	.nreceived = 3,
+	.header_flaw = STR("a flaw"),
+	.mailboxes_asked = true,
+	.nmailboxes = 2,
+	.mailboxes = mailboxes
 };
 static const struct settle_question settle_question = { .nsettles = 2,
 	.settles = settles };
