@@ -11,6 +11,9 @@
  *           class "scanner" { allow = {any}  null_sender = no }
  *   }
  *
+ * So must be everybody who is named in From and Sender of the header: what a
+ * recipient sees is From, not the sender of the envelope.
+ *
  * A sender is right if it is the person's own address or one that is allowed
  * to everybody or to the class. Whose an address is the directory knows; if it
  * cannot tell now, the client is told to try later and never let through.
@@ -29,7 +32,11 @@ struct rule {
 	char **allowed; /* owned: "any", "@domain", "@*.domain", an address */
 };
 
+/* What becomes of a header whose From is somebody else's; in this order. */
+enum header { HEADER_OFF, HEADER_REJECT, HEADER_ADD_SENDER };
+
 struct policy_sender {
+	enum header header;
 	size_t nrules;
 	struct rule rules[]; /* the last one is the general one */
 };
@@ -51,8 +58,17 @@ static const struct portero_option class_options[] = {
 	{ .name = NULL },
 };
 
+static const char *const headers[] = { "off", "reject", "add_sender", NULL };
+
 static const struct portero_option options[] = {
 	ALLOW,
+	{ .name = "header",
+	    .type = PORTERO_OPT_ENUM,
+	    .preset = "reject",
+	    .help = "What becomes of a message whose From is not the person's: "
+		    "it is not looked at, refused, or gets a Sender field "
+		    "with the person's own address.",
+	    .choices = headers },
 	{ .name = "null_sender",
 	    .type = PORTERO_OPT_BOOL,
 	    .preset = "yes",
@@ -166,6 +182,7 @@ policy_sender_open(const struct portero_host *host,
 		return -1;
 	}
 	p->nrules = n;
+	p->header = (enum header)host->get_int(conf, "header");
 	if (read_rules(host, conf, p, err) == -1) {
 		policy_sender_close(p);
 		return -1;
@@ -259,38 +276,168 @@ put_off(struct portero_reply *r, struct portero_str address)
 	return PORTERO_DEFER;
 }
 
+/* The sentence with an address in it. */
+static enum portero_verdict
+refuse_address(struct portero_reply *r, int code, const char *before,
+    struct portero_str address, const char *after)
+{
+	char part[101], text[256];
+
+	snprintf(text, sizeof text, "%s%s%s. Use your own address.", before,
+	    shown(part, address), after);
+	return refuse(r, code, text);
+}
+
+/* May the person send as that one? DEFER: nobody can tell. */
+static enum portero_verdict
+may_send_as(const struct policy_sender *p, const struct portero_identity *who,
+    struct portero_str address, enum portero_owned owned)
+{
+	if (owned == PORTERO_OWNED_YES ||
+	    is_allowed(rule_of(p, who), address) ||
+	    is_allowed(&p->rules[p->nrules - 1], address))
+		return PORTERO_NEXT;
+	return owned == PORTERO_OWNED_NO ? PORTERO_DENY : PORTERO_DEFER;
+}
+
+static enum portero_verdict
+judge_mail(const struct policy_sender *p, const struct portero_facts *facts,
+    struct portero_reply *r)
+{
+	struct portero_str from = facts->reverse_path;
+
+	if (from.len == 0 && rule_of(p, facts->identity)->null_sender)
+		return PORTERO_NEXT;
+	if (from.len == 0)
+		return refuse(r, 553,
+		    "You cannot send with an empty sender. Use your own "
+		    "address.");
+	switch (may_send_as(p, facts->identity, from, facts->sender_owned)) {
+	case PORTERO_NEXT:
+		return PORTERO_NEXT;
+	case PORTERO_DENY:
+		return refuse_address(r, 553, "You cannot send as ", from, "");
+	default:
+		return put_off(r, from);
+	}
+}
+
+/* What stands in the way of knowing who the author is; NULL: nothing. */
+static const char *
+author_fault(const struct portero_facts *facts, char text[200])
+{
+	size_t nauthors = 0;
+
+	for (size_t i = 0; i < facts->nmailboxes; i++)
+		nauthors += !facts->mailboxes[i].is_sender;
+	if (facts->nfrom == 0)
+		return "The message has no From field. Put your own address "
+		       "there.";
+	if (facts->nfrom > 1)
+		return "The message has several From fields. Send it with one.";
+	if (facts->nsender > 1)
+		return "The message has several Sender fields. Send it with "
+		       "one.";
+	if (facts->header_flaw.len > 0) {
+		snprintf(text, 200, "The message's header has %.*s.",
+		    (int)facts->header_flaw.len, facts->header_flaw.ptr);
+		return text;
+	}
+	return nauthors > 0 ? NULL : "The message's From field names nobody. "
+				     "Put your own address there.";
+}
+
+/* An address of the person's own, or "". */
+static void
+own_address(const struct portero_facts *facts, char to[256])
+{
+	const struct portero_identity *who = facts->identity;
+	struct portero_str path = facts->reverse_path;
+
+	to[0] = '\0';
+	if (path.len > 0 && facts->sender_owned == PORTERO_OWNED_YES)
+		snprintf(to, 256, "%.*s", (int)path.len, path.ptr);
+	else if (who->addresses_len > 0 && strlen(who->addresses) < 256)
+		snprintf(to, 256, "%.255s", who->addresses);
+}
+
+static enum portero_verdict
+judge_author(const struct policy_sender *p, const struct portero_facts *facts,
+    const struct portero_mailbox *m, struct portero_answer *answer)
+{
+	struct portero_reply *r = &answer->reply;
+
+	switch (may_send_as(p, facts->identity, m->address, m->owned)) {
+	case PORTERO_NEXT:
+		return PORTERO_NEXT;
+	case PORTERO_DENY:
+		break;
+	default:
+		return put_off(r, m->address);
+	}
+	/* with a Sender, which is the person's, nothing need be added */
+	if (p->header == HEADER_ADD_SENDER && !m->is_sender) {
+		if (facts->nsender == 0)
+			own_address(facts, answer->add_sender);
+		if (facts->nsender > 0 || answer->add_sender[0] != '\0')
+			return PORTERO_NEXT;
+	}
+	return refuse_address(r, 550, "You cannot send as ", m->address,
+	    m->is_sender ? " (Sender)" : " (From)");
+}
+
+static bool
+may_send_as_anybody(const struct policy_sender *p,
+    const struct portero_identity *who)
+{
+	const struct portero_str nobody = { "", 0 };
+
+	return may_send_as(p, who, nobody, PORTERO_OWNED_NO) == PORTERO_NEXT;
+}
+
+static enum portero_verdict
+judge_header(const struct policy_sender *p, const struct portero_facts *facts,
+    struct portero_answer *answer)
+{
+	enum portero_verdict v = PORTERO_NEXT;
+	const char *fault;
+	char text[200];
+
+	if (may_send_as_anybody(p, facts->identity))
+		return PORTERO_NEXT;
+	fault = author_fault(facts, text);
+	if (fault != NULL)
+		return refuse(&answer->reply, 550, fault);
+	for (size_t i = 0; i < facts->nmailboxes && v == PORTERO_NEXT; i++)
+		v = judge_author(p, facts, &facts->mailboxes[i], answer);
+	return v;
+}
+
 static enum portero_verdict
 policy_sender_judge(void *ctx, const struct portero_facts *facts,
     struct portero_answer *answer)
 {
 	const struct policy_sender *p = ctx;
-	const struct rule *general = &p->rules[p->nrules - 1];
-	const struct rule *own = rule_of(p, facts->identity);
-	struct portero_str from = facts->reverse_path;
-	char address[101], text[200];
 
-	if (from.len == 0 && own->null_sender)
-		return PORTERO_NEXT;
-	if (from.len == 0)
-		return refuse(&answer->reply, 553,
-		    "You cannot send with an empty sender. Use your own "
-		    "address.");
-	if (facts->sender_owned == PORTERO_OWNED_YES ||
-	    is_allowed(own, from) || is_allowed(general, from))
-		return PORTERO_NEXT;
-	if (facts->sender_owned != PORTERO_OWNED_NO)
-		return put_off(&answer->reply, from);
-	snprintf(text, sizeof text,
-	    "You cannot send as %s. Use your own address.",
-	    shown(address, from));
-	return refuse(&answer->reply, 553, text);
+	if (facts->stage == PORTERO_HEADER)
+		return judge_header(p, facts, answer);
+	return judge_mail(p, facts, &answer->reply);
+}
+
+static uint32_t
+policy_sender_stages(const void *ctx)
+{
+	const struct policy_sender *p = ctx;
+
+	return PORTERO_MAIL | (p->header == HEADER_OFF ? 0 : PORTERO_HEADER);
 }
 
 static const struct portero_policy policy = {
 	.size = sizeof policy,
-	.stages = PORTERO_MAIL,
+	.stages = PORTERO_MAIL | PORTERO_HEADER,
 	.needs = PORTERO_NEED_OWNED,
 	.judge = policy_sender_judge,
+	.stages_used = policy_sender_stages,
 };
 
 const struct portero_plugin portero_plugin = {

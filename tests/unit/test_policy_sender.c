@@ -174,6 +174,124 @@ test_what_is_no_sender_is_told_at_the_start(void **state)
 	setup(state);
 }
 
+/* ---- the header ---------------------------------------------------------- */
+
+/* "a@x+ b@y- S:c@z?": own, not own, nobody knows; of Sender. */
+static size_t
+mailboxes(const char *text, struct portero_mailbox to[8])
+{
+	size_t n = 0;
+
+	for (; *text != '\0'; text += strspn(text, " ")) {
+		size_t len = strcspn(text, " ");
+		size_t skip = strncmp(text, "S:", 2) == 0 ? 2 : 0;
+		char mark = text[len - 1];
+
+		to[n++] = (struct portero_mailbox){
+			.address = { text + skip, len - skip - 1 },
+			.owned = mark == '+' ? YES : mark == '-' ? NO : DUNNO,
+			.is_sender = skip > 0
+		};
+		text += len;
+	}
+	return n;
+}
+
+/* "" if it may go on, "+ address" if with a Sender, else code and text. */
+static const char *
+header(const char *class_name, const char *names, size_t nfrom, size_t nsender,
+    const char *flaw)
+{
+	static char said[320];
+	struct portero_mailbox list[8];
+	struct portero_identity who = { .id = "ana" };
+	struct portero_facts facts = { .stage = PORTERO_HEADER,
+		.identity = &who,
+		.reverse_path = { "ana@x", 5 },
+		.sender_owned = YES,
+		.mailboxes = list,
+		.nmailboxes = mailboxes(names, list),
+		.nfrom = nfrom,
+		.nsender = nsender,
+		.header_flaw = { flaw, strlen(flaw) } };
+
+	snprintf(who.class_name, sizeof who.class_name, "%s", class_name);
+	memset(&answer, 0, sizeof answer);
+	said[0] = '\0';
+	if (portero_plugin.policy->judge(ctx, &facts, &answer) !=
+	    PORTERO_NEXT)
+		snprintf(said, sizeof said, "%d %s", answer.reply.code,
+		    answer.reply.text);
+	else if (answer.add_sender[0] != '\0')
+		snprintf(said, sizeof said, "+ %.300s", answer.add_sender);
+	return said;
+}
+
+static void
+test_everybody_in_from_and_sender_must_be_ones_own(void **state)
+{
+	/* clang-format off */
+	static const struct {
+		const char *names; size_t nfrom, nsender;
+		const char *flaw, *reject, *add;
+	} cases[] = {
+		{ "a@x+",           1, 0, "", "", "" },
+		{ "a@x+ b@x+",      1, 0, "", "", "" },
+		{ "a@x+ S:b@x+",    1, 1, "", "", "" },
+		{ "c@z-",           1, 0, "", "550 You cannot send as c@z (From). Use your own address.", "+ ana@x" },
+		{ "a@x+ c@z-",      1, 0, "", "550 You cannot send as c@z (From). Use your own address.", "+ ana@x" },
+		{ "c@z- S:a@x+",    1, 1, "", "550 You cannot send as c@z (From). Use your own address.", "" },
+		{ "a@x+ S:c@z-",    1, 1, "", "550 You cannot send as c@z (Sender). Use your own address.",
+		                              "550 You cannot send as c@z (Sender). Use your own address." },
+		{ "c@z?",           1, 0, "", "451 Cannot check right now whether you may send as c@z; try again in a few minutes.",
+		                              "451 Cannot check right now whether you may send as c@z; try again in a few minutes." },
+		{ "",               0, 0, "", "550 The message has no From field. Put your own address there.",
+		                              "550 The message has no From field. Put your own address there." },
+		{ "a@x+ a@x+",      2, 0, "", "550 The message has several From fields. Send it with one.",
+		                              "550 The message has several From fields. Send it with one." },
+		{ "a@x+ S:a@x+ S:a@x+", 1, 2, "", "550 The message has several Sender fields. Send it with one.",
+		                              "550 The message has several Sender fields. Send it with one." },
+		{ "",               1, 0, "", "550 The message's From field names nobody. Put your own address there.",
+		                              "550 The message's From field names nobody. Put your own address there." },
+		{ "S:a@x+",         1, 1, "", "550 The message's From field names nobody. Put your own address there.",
+		                              "550 The message's From field names nobody. Put your own address there." },
+		{ "a@x+",           1, 0, "a line that is no field", "550 The message's header has a line that is no field.",
+		                              "550 The message's header has a line that is no field." },
+		{ "l@lists.x-",     1, 0, "", "", "" },
+	};
+	/* clang-format on */
+	struct portero_conf *open_class;
+
+	for (int add = 0; add < 2; add++) {
+		setup(state);
+		fake_conf_set(conf, "allow", "@lists.x");
+		open_class = fake_conf_section(conf, "class", "open");
+		fake_conf_set(open_class, "allow", "any");
+		if (add)
+			fake_conf_set(conf, "header", "add_sender");
+		open_plugin();
+		assert_int_equal(portero_plugin.policy->stages_used(ctx),
+		    PORTERO_MAIL | PORTERO_HEADER);
+		for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+			assert_string_equal(header("", cases[i].names,
+						cases[i].nfrom,
+						cases[i].nsender,
+						cases[i].flaw),
+			    add ? cases[i].add : cases[i].reject);
+			assert_string_equal(header("open", cases[i].names,
+						cases[i].nfrom,
+						cases[i].nsender,
+						cases[i].flaw),
+			    "");
+		}
+		teardown(state);
+	}
+	setup(state);
+	fake_conf_set(conf, "header", "off");
+	open_plugin();
+	assert_int_equal(portero_plugin.policy->stages_used(ctx), PORTERO_MAIL);
+}
+
 int
 main(void)
 {
@@ -182,6 +300,9 @@ main(void)
 		TEST(test_only_own_addresses_pass_and_doubt_is_try_later),
 		TEST(test_what_is_allowed_to_all_and_to_a_class),
 		TEST(test_the_empty_sender_is_for_those_who_may),
+		cmocka_unit_test_teardown(
+		    test_everybody_in_from_and_sender_must_be_ones_own,
+		    teardown),
 		cmocka_unit_test_teardown(
 		    test_what_is_no_sender_is_told_at_the_start, teardown),
 	};
