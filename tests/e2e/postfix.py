@@ -56,6 +56,8 @@ trace unix - - n - 0 bounce
 retry unix - - n - - error
 error unix - - n - - error
 virtual unix - n n - - virtual
+smtp unix - - n - - smtp
+tlsmgr unix - - n 1000? 1 tlsmgr
 anvil unix - - n - 1 anvil
 proxymap unix - - n - - proxymap
 postlog unix-dgram n - n - 1 postlogd
