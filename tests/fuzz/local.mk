@@ -2,7 +2,7 @@
 # their seeds as plain tests.
 fuzz_targets = tests/fuzz/fuzz_config tests/fuzz/fuzz_control_wire \
 	tests/fuzz/fuzz_log tests/fuzz/fuzz_policy_wire \
-	tests/fuzz/fuzz_proxy tests/fuzz/fuzz_sasl \
+	tests/fuzz/fuzz_proxy tests/fuzz/fuzz_sasl tests/fuzz/fuzz_session \
 	tests/fuzz/fuzz_smtp_chunks tests/fuzz/fuzz_smtp_command tests/fuzz/fuzz_smtp_dots \
 	tests/fuzz/fuzz_smtp_header tests/fuzz/fuzz_smtp_reply
 if HAVE_REDIS
@@ -53,6 +53,13 @@ tests_fuzz_fuzz_redis_reply_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_sasl_SOURCES = tests/fuzz/fuzz_sasl.c $(fuzz_driver)
 tests_fuzz_fuzz_sasl_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_sasl_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_session_SOURCES = tests/fuzz/fuzz_session.c \
+	tests/fuzz/session_pools.c tests/fuzz/session_rig.c \
+	tests/fuzz/session_rig.h tests/fuzz/session_upstream.c $(fuzz_driver)
+tests_fuzz_fuzz_session_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_session_LDFLAGS = $(fuzz_ldflags) -Wl,--wrap=SSL_do_handshake \
+	-Wl,--wrap=SSL_read -Wl,--wrap=SSL_write -Wl,--wrap=SSL_has_pending \
+	-Wl,--wrap=SSL_get_error -Wl,--wrap=SSL_shutdown
 tests_fuzz_fuzz_smtp_chunks_SOURCES = tests/fuzz/fuzz_smtp_chunks.c \
 	tests/unit/chunks_model.h $(fuzz_driver)
 tests_fuzz_fuzz_smtp_chunks_LDADD = $(fuzz_libs)
