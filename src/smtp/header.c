@@ -349,6 +349,8 @@ scan_field(struct smtp_header *h, const char *at, const char *end)
 	struct str name = { at, colon == NULL ? 0 : (size_t)(colon - at) };
 
 	check_bytes(h, at, end);
+	if (*at == '.') /* the next hop takes it away, or does not */
+		set_flaw(h, "a field whose name is none");
 	for (size_t i = 0; i < name.len; i++)
 		if ((unsigned char)at[i] <= ' ' || (unsigned char)at[i] > 126)
 			set_flaw(h, "a field whose name is none");

@@ -9,8 +9,9 @@
  * It reads what is legal and everyday, and calls the rest a flaw: where two
  * readers of mail could see two different authors, nobody should guess which
  * one the recipient's is. Obsolete syntax that puts blanks or comments inside
- * an address is such a case. Display names, encoded words in them and bytes
- * above 126 are left alone.
+ * an address is such a case, and so is a line that begins with a dot, which
+ * the next hop may take for stuffing. Display names, encoded words in them and
+ * bytes above 126 are left alone.
  */
 #ifndef SMTP_HEADER_H
 #define SMTP_HEADER_H

@@ -227,6 +227,10 @@ FORGED = [
     b"X: y\x0bFrom: luis@example.org\r\nFrom: ana@example.org\r\n",
     b"no field\r\nFrom: ana@example.org\r\n",
     b"From ana@example.org Mon\r\nFrom: ana@example.org\r\n",
+    # the next hop takes the dot away
+    b".From: luis@example.org\r\nFrom: ana@example.org\r\n",
+    b"From: ana@example.org\r\n.Sender: luis@example.org\r\n",
+    b"..From: luis@example.org\r\nFrom: ana@example.org\r\n",
     b"From:\r\n",
     b"From: undisclosed:;\r\n",
     b"X: no From\r\n",
