@@ -126,6 +126,8 @@ group_start(struct session *s, struct str input)
 		if (verb != SMTP_RCPT && !ends_group(verb) &&
 		    !(verb == SMTP_MAIL && g->n == 0))
 			break;
+		if (verb == SMTP_BDAT && !(s->offered & SMTP_EXT_CHUNKING))
+			break;
 		if (g->n == cap) {
 			cap = cap == 0 ? 4 : cap * 2;
 			g = xrealloc(g, sizeof *g + cap * sizeof g->items[0]);

@@ -7,7 +7,7 @@ import random
 import pytest
 
 import sink as upstream
-from client import bdat
+from client import bdat, lockstep, pipelined
 from harness import running, wait_until
 from sink import checked_sink
 
@@ -165,3 +165,15 @@ def test_nothing_behind_a_chunk_is_read_before_login(world):
         client.send(b"BDAT 6 LAST\r\nQUIT\r\n")
         assert client.reply().status == "530 5.7.0"
         assert client.is_closed()
+
+
+@pytest.mark.parametrize("play", [lockstep, pipelined])
+def test_who_was_not_offered_chunks_sends_none(world, play):
+    sink, portero = world
+    sink.reset()
+    with portero.login() as client:
+        client.expect(250, "HELO client.example.org")
+        replies = play(client, ["MAIL FROM:<ana@example.org>",
+                                "RCPT TO:<bob@example.net>", "BDAT 0 LAST"])
+        assert [r.code for r in replies] == [250, 250, 502]
+    assert sink.messages == []
