@@ -34,6 +34,7 @@ struct client {
 	bool is_deaf;
 	struct buf say, heard;
 	unsigned ncommands, nreplies;
+	unsigned ndata; /* DATA said, no 354 heard */
 	bool ends_data; /* 354: the next reply is that to the end of data */
 	int code;       /* of a reply that goes on, else 0 */
 };
@@ -89,7 +90,10 @@ reply_end(struct client *c, const char *line, int code)
 	else
 		assert(!c->ends_data || code / 100 != 2);
 	c->ends_data = code == 354;
-	nends += c->ends_data;
+	if (c->ends_data) {
+		nends++;
+		c->ndata -= c->ndata > 0;
+	}
 }
 
 /* Of a reply: 3 digits, then a space, or a hyphen where it goes on. */
@@ -138,6 +142,8 @@ client_close(struct client *c)
 {
 	c->is_deaf = false;
 	client_hear(c);
+	/* What it said ahead of a 354 that it does not hear may be a message. */
+	nends += c->ndata;
 	if (c->fd != -1)
 		close(c->fd);
 	buf_free(&c->say);
@@ -157,8 +163,10 @@ count_said(struct client *c, const char *data, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
 		c->ncommands += data[i] == '\n';
-		if (i + 4 <= len && strncasecmp(data + i, "LAST", 4) == 0)
-			nends++;
+		if (i + 4 > len)
+			continue;
+		c->ndata += strncasecmp(data + i, "DATA", 4) == 0;
+		nends += strncasecmp(data + i, "LAST", 4) == 0;
 	}
 }
 
