@@ -366,7 +366,9 @@ scan_field(struct smtp_header *h, const char *at, const char *end)
 void
 smtp_header_scan(struct str block, struct smtp_header *h)
 {
-	const char *at = block.ptr, *end = block.ptr + block.len, *next;
+	/* of a message without any bytes there is no pointer */
+	const char *at = block.len == 0 ? "" : block.ptr;
+	const char *end = at + block.len, *next;
 
 	*h = (struct smtp_header){ .flaw = NULL };
 	for (; at < end; at = next) {
