@@ -168,8 +168,13 @@ key_of(const struct journal *j, const struct portero_key *owner,
 static bool
 is_sound(const struct journal_entry *e)
 {
-	return e->ncharges <= JOURNAL_CHARGES && e->key_len <= sizeof e->key &&
-	    e->scope < PORTERO_NSCOPES && e->sequences != 0;
+	if (e->ncharges > JOURNAL_CHARGES || e->key_len > sizeof e->key ||
+	    e->scope >= PORTERO_NSCOPES || e->sequences == 0)
+		return false;
+	for (uint32_t i = 0; i < e->ncharges; i++)
+		if (e->charges[i].unit >= PORTERO_NUNITS)
+			return false;
+	return true;
 }
 
 const struct journal_entry *

@@ -25,6 +25,7 @@
 #include "base/mem.h"
 #include "config/conf.h"
 #include "limit_model.h"
+#include "policy/journal.h"
 #include "policy/plugin.h"
 #include "policy/store.h"
 
@@ -800,6 +801,37 @@ test_storms_balance_to_the_last_message(void **state)
 	}
 }
 
+/* As a power cut may leave a file: charges of no known unit. */
+static unsigned
+spoil_units(struct host_rig *r)
+{
+	static const char limit[32] = "hourly";
+	uint8_t *memory = r->memory, *end = memory + r->bytes;
+	unsigned n = 0;
+
+	for (uint8_t *at = memory; at + sizeof(struct journal_charge) <= end;
+	     at += 4) {
+		if (memcmp(at, limit, sizeof limit) != 0)
+			continue;
+		memset(at + offsetof(struct journal_charge, unit), 0x7f, 4);
+		n++;
+	}
+	return n;
+}
+
+static void
+test_a_spoilt_entry_of_the_journal_is_none(void **state)
+{
+	(void)state;
+	start(LOCAL, 1, &remote_plugin);
+	weather = AWAY;
+	assert_int_equal(take(0, 1, 10), PORTERO_OP_DONE);
+	assert_true(spoil_units(&rigs[0]) > 0);
+	assert_int_equal(settle(0, 1, 1), PORTERO_OP_NONE);
+	weather = FINE;
+	assert_int_equal(take(0, 2, 10), PORTERO_OP_DONE);
+}
+
 static void
 test_a_percentage_is_told_once_in_a_window(void **state)
 {
@@ -864,6 +896,7 @@ main(void)
 		TEST(test_a_reset_is_heard_of),
 		TEST(test_an_older_answer_makes_nothing_smaller),
 		TEST(test_storms_balance_to_the_last_message),
+		TEST(test_a_spoilt_entry_of_the_journal_is_none),
 		TEST(test_a_percentage_is_told_once_in_a_window),
 		TEST(test_what_is_no_percentage_is_refused),
 	};
