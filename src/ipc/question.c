@@ -251,6 +251,11 @@ get_settles(struct wire_in *w, struct settle to[SETTLES_MAX])
 		s->id = wire_get_str(w);
 		s->class_name = wire_get_str(w);
 		s->domain = wire_get_str(w);
+		/* No store would ever settle for a longer name. */
+		if (s->id.len > PERSON_ID_MAX ||
+		    s->class_name.len > PERSON_CLASS_MAX ||
+		    s->domain.len > PERSON_ID_MAX)
+			w->bad = true;
 	}
 	return n;
 }

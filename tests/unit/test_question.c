@@ -426,6 +426,31 @@ test_a_settle_of_the_longest_names_fits_its_reservation(void **state)
 }
 
 static void
+test_a_settle_of_longer_names_is_broken(void **state)
+{
+	static const char name[256] = "a name";
+	const struct settle wrong[] = {
+		{ .outcome = PORTERO_ACCEPTED, .id = { name, 256 } },
+		{ .outcome = PORTERO_ACCEPTED, .class_name = { name, 64 } },
+		{ .outcome = PORTERO_ACCEPTED, .domain = { name, 256 } },
+	};
+	struct record_scratch *s = record_scratch_new();
+	struct settle_question q, got;
+	size_t len;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		q = (struct settle_question){ .nsettles = 1,
+			.settles = &wrong[i] };
+		len = settle_question_encode(one, sizeof one, &header, &q);
+		assert_int_not_equal(len, 0);
+		assert_int_equal(settle_question_decode(one, len, &got, s),
+		    -1);
+	}
+	record_scratch_free(&s);
+}
+
+static void
 test_a_settle_is_readdressed_in_place(void **state)
 {
 	struct record_scratch *s = record_scratch_new();
@@ -629,6 +654,7 @@ main(void)
 		    test_what_does_not_fit_a_record_is_not_encoded),
 		cmocka_unit_test(
 		    test_a_settle_of_the_longest_names_fits_its_reservation),
+		cmocka_unit_test(test_a_settle_of_longer_names_is_broken),
 		cmocka_unit_test(test_a_settle_is_readdressed_in_place),
 		cmocka_unit_test(test_a_dead_workers_answer_says_try_later),
 		cmocka_unit_test(
