@@ -313,11 +313,12 @@ const char *relay_step_name(enum relay_step step);
 
 /* ---- getting in ---- */
 
-#define RELAY_TLS_MEMORY 16 /* addresses whose last session is kept */
+#define RELAY_TLS_MEMORY 16 /* hosts' addresses whose last session is kept */
 #define FINGERPRINT_SIZE 65
 
-/* The last TLS session with an address. */
+/* The last TLS session with an address of a host. */
 struct tls_memory {
+	const struct config_host *host; /* borrowed */
 	char peer[64];
 	SSL_SESSION *session; /* owned; NULL: none */
 	uint64_t used;        /* when it was looked for, by relay_access.clock */

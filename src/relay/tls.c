@@ -9,8 +9,8 @@
  * worker gives up its rights: the system's folder of hashed certificates could
  * not be searched later.
  *
- * A session is resumed only with the address it was made with, under the
- * context that verified it.
+ * A session is resumed only with the host and the address it was made with,
+ * under the context that verified it: the name is not looked at again.
  */
 #include "relay/relay_private.h"
 
@@ -125,19 +125,21 @@ verify_fingerprint(X509_STORE_CTX *store, void *arg)
 /* ---- sessions to resume ---- */
 
 static struct tls_memory *
-memory_of(struct relay_access *a, const char *peer)
+memory_of(const struct relay_conn *c)
 {
+	struct relay_access *a = c->host->access;
 	struct tls_memory *oldest = &a->memory[0];
 
 	for (size_t i = 0; i < RELAY_TLS_MEMORY; i++) {
-		if (strcmp(a->memory[i].peer, peer) == 0)
+		if (a->memory[i].host == c->host->name &&
+		    strcmp(a->memory[i].peer, c->peer) == 0)
 			return &a->memory[i];
 		if (a->memory[i].used < oldest->used)
 			oldest = &a->memory[i];
 	}
 	SSL_SESSION_free(oldest->session);
-	*oldest = (struct tls_memory){ 0 };
-	str_copy(oldest->peer, sizeof(oldest->peer), str_of(peer));
+	*oldest = (struct tls_memory){ .host = c->host->name };
+	str_copy(oldest->peer, sizeof(oldest->peer), str_of(c->peer));
 	return oldest;
 }
 
@@ -146,7 +148,7 @@ static int
 on_new_session(SSL *ssl, SSL_SESSION *session)
 {
 	struct relay_conn *c = SSL_get_app_data(ssl);
-	struct tls_memory *m = memory_of(c->host->access, c->peer);
+	struct tls_memory *m = memory_of(c);
 
 	SSL_SESSION_free(m->session);
 	m->session = session;
@@ -156,10 +158,9 @@ on_new_session(SSL *ssl, SSL_SESSION *session)
 static void
 resume(struct relay_conn *c, SSL *ssl)
 {
-	struct relay_access *a = c->host->access;
-	struct tls_memory *m = memory_of(a, c->peer);
+	struct tls_memory *m = memory_of(c);
 
-	m->used = ++a->clock;
+	m->used = ++c->host->access->clock;
 	if (m->session != NULL && SSL_SESSION_is_resumable(m->session) == 1)
 		SSL_set_session(ssl, m->session);
 }

@@ -282,6 +282,37 @@ test_next_address_is_tried_after_tls_trouble(void **state)
 	rig_expect(r, &o, SENT);
 }
 
+/* The name that the certificate was verified for is not the other's. */
+static void
+test_session_of_one_host_is_not_resumed_for_another(void **state)
+{
+	static const char *const good[] = { "tls", HELLO, "250-mx",
+		"250 PIPELINING", MESSAGE, "< QUIT", "end", NULL };
+	static const char *const bad[] = { "tls", "end", NULL };
+	static const size_t port = 0;
+	struct config_host hosts[] = { { "other.example.net", 25 },
+		{ "mx.example.net", 25 } };
+	struct rig *r = *state;
+	struct owner o = { 0 };
+
+	use(r, &trusts[0], CONFIG_UPSTREAM_IMPLICIT);
+	r->config.idle_connections = 0;
+	r->config.hosts = hosts;
+	r->config.nhosts = r->whole.nhosts = 2;
+	rig_publish_host(r, 1, &port, 1);
+	fake_script(&r->fake, 0, good);
+	rig_start(r);
+	rig_send(r, &o, 1);
+	rig_expect(r, &o, SENT);
+	assert_string_equal(r->fake.sni, "mx.example.net");
+	fake_script(&r->fake, 0, bad);
+	fake_script(&r->fake, 0, good);
+	rig_send(r, &o, 1);
+	rig_expect(r, &o, SENT);
+	assert_string_equal(r->fake.sni, "mx.example.net");
+	assert_non_null(strstr(rig_log(r), "ostname mismatch"));
+}
+
 static void
 test_unreadable_ca_file_is_an_error(void **state)
 {
@@ -454,6 +485,7 @@ main(void)
 		TEST(test_tls_1_2_is_spoken),
 		TEST(test_answers_in_several_records_at_once_are_all_seen),
 		TEST(test_next_address_is_tried_after_tls_trouble),
+		TEST(test_session_of_one_host_is_not_resumed_for_another),
 		cmocka_unit_test(test_unreadable_ca_file_is_an_error),
 		TEST(test_probe_learns_the_offer),
 		TEST(test_probe_learns_the_offer_behind_tls),
