@@ -86,6 +86,13 @@ static const struct conn_user reset_user = {
 	.on_down = on_rest_down,
 };
 
+/* XCLIENT made it somebody's, and can make it nobody else's. */
+static bool
+stays_a_persons(const struct relay_conn *c)
+{
+	return c->login != NULL && (c->offer.xclient & SMTP_CLIENT_LOGIN) == 0;
+}
+
 void
 relay_host_give(struct relay_host *h, struct relay_conn **conn, bool reset)
 {
@@ -94,7 +101,7 @@ relay_host_give(struct relay_host *h, struct relay_conn **conn, bool reset)
 	*conn = NULL;
 	if (c->gone || c->mute || c->half) {
 		relay_conn_close(&c);
-	} else if (h->pool->draining || c->retire ||
+	} else if (h->pool->draining || c->retire || stays_a_persons(c) ||
 		   c->errors >= RELAY_MAX_ERRORS ||
 		   c->messages >= RELAY_MAX_MESSAGES ||
 		   (c->offer.mailmax != 0 &&

@@ -175,6 +175,26 @@ test_persons_own_connection_is_taken_first(void **state)
 	assert_int_equal(fake_accepted(&r->fake), 2);
 }
 
+/* It could not be given another name. */
+static void
+test_connection_that_stays_the_persons_serves_nobody_else(void **state)
+{
+	static const char *const anas[] = { EHLO, PIPES, "250 XCLIENT LOGIN",
+		BECOMES("ana"), PIPES, "250 SIZE", STEPS, ANSWERS, "< QUIT",
+		"end", NULL };
+	static const char *const bobs[] = { EHLO, PIPES, "250 XCLIENT LOGIN",
+		BECOMES("bob"), PIPES, "250 XCLIENT ADDR", STEPS, ANSWERS,
+		"< QUIT", "end", NULL };
+	struct rig *r = *state;
+
+	fake_script(&r->fake, 0, anas);
+	fake_script(&r->fake, 0, bobs);
+	rig_start(r);
+	send_as(r, "ana");
+	send_as(r, "bob");
+	assert_int_equal(relay_pool_idle(r->pool), 0);
+}
+
 static void
 test_upstream_that_refuses_the_person_gets_no_mail(void **state)
 {
@@ -251,6 +271,7 @@ main(void)
 		TEST(test_lost_with_xforward_is_said_again),
 		TEST(test_connection_becomes_the_persons),
 		TEST(test_persons_own_connection_is_taken_first),
+		TEST(test_connection_that_stays_the_persons_serves_nobody_else),
 		TEST(test_upstream_that_refuses_the_person_gets_no_mail),
 		TEST(test_rested_connection_lost_at_xclient_is_mended_unseen),
 		TEST(test_connection_of_a_client_is_never_used_again),
