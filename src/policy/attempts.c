@@ -105,14 +105,19 @@ attempts_are_watched(const struct attempts *a)
 static struct str
 spell(struct attempts *a, struct str typed)
 {
-	while (typed.len > 0 && typed.ptr[0] == ' ')
-		typed = (struct str){ typed.ptr + 1, typed.len - 1 };
-	while (typed.len > 0 && typed.ptr[typed.len - 1] == ' ')
-		typed.len--;
-	(void)str_copy(a->login, sizeof a->login, typed);
-	for (char *p = a->login; *p != '\0'; p++)
-		if (*p >= 'A' && *p <= 'Z')
-			*p = (char)(*p + 'a' - 'A');
+	size_t n = 0;
+
+	for (size_t i = 0; i < typed.len && n < LOGIN_MAX; i++) {
+		char c = typed.ptr[i];
+
+		if (c >= 'A' && c <= 'Z')
+			c = (char)(c + 'a' - 'A');
+		if (c != ' ' || (n > 0 && a->login[n - 1] != ' '))
+			a->login[n++] = c;
+	}
+	if (n > 0 && a->login[n - 1] == ' ')
+		n--;
+	a->login[n] = '\0';
 	return str_of(a->login);
 }
 

@@ -70,6 +70,8 @@ def test_other_spellings_are_the_same_name(start):
     portero = guarded(start)
     attempts(portero, OFFICE, [("Ana", "a"), ("ana ", "b")])
     assert_waits(attempt(portero, OFFICE, "ANA"), portero, "guesses")
+    attempts(portero, HOTEL, [("Eva Sol", "a"), (" eva  sol", "b")])
+    assert_waits(attempt(portero, HOTEL, "eva   sol "), portero, "guesses")
 
 
 def test_a_phone_with_an_old_password(start):
