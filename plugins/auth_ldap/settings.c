@@ -246,6 +246,8 @@ read_servers(struct reader *r)
 		    .password = s->password },
 		.connection = &s->connection,
 	};
+	if (s->nuris == 0)
+		fail(r, "uri is empty");
 	if (external && s->bind_dn != NULL)
 		fail(r, "bind_dn and sasl_external: only one can be");
 	if ((s->bind_dn == NULL) != (s->password == NULL))

@@ -324,6 +324,7 @@ def test_a_server_that_is_not_verified_sees_no_password(slapd, with_ldap, how):
 
 @pytest.mark.parametrize("options, words", [
     ({"base": None}, "base is missing"),
+    ({"uri": []}, "uri is empty"),
     ({"filter": "(uid=%u"}, "is not a filter"),
     ({"filter": "(uid=%x)"}, "none of %und"),
     ({"filter": "(uid=*)"}, "neither %u nor %n"),
