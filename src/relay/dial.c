@@ -61,7 +61,12 @@ on_ready(void *arg)
 	relay_host_give(r->host, &r->conn, false);
 	note(r, "the host lacks what the message needs");
 	leave_host(r);
-	relay_dial_next(r);
+	if (r->reused) { /* it had rested: the search begins only now */
+		r->reused = false;
+		relay_dial_start(r);
+	} else {
+		relay_dial_next(r);
+	}
 }
 
 /* The addresses may have changed meanwhile; then it merely begins elsewhere. */

@@ -226,6 +226,32 @@ test_rested_connection_lost_at_xclient_is_mended_unseen(void **state)
 	send_as(r, "bob");
 }
 
+/* As somebody's connection it offers less. */
+static void
+test_rested_connection_that_lacks_something_is_not_the_last_word(void **state)
+{
+	static const char *const first[] = { EHLO, PIPES, "250-SMTPUTF8",
+		"250 XCLIENT LOGIN", BECOMES("ana"), PIPES, "250-SMTPUTF8",
+		"250 XCLIENT LOGIN", STEPS, ANSWERS, BECOMES("bob"), PIPES,
+		"250 XCLIENT LOGIN", NULL };
+	static const char *const second[] = { EHLO, PIPES, "250-SMTPUTF8",
+		"250 XCLIENT LOGIN", BECOMES("bob"), PIPES, "250-SMTPUTF8",
+		"250 XCLIENT LOGIN", STEPS, ANSWERS, NULL };
+	static const size_t ports[] = { 1 };
+	struct config_host hosts[] = { { "a.test", 25 }, { "b.test", 25 } };
+	struct rig *r = *state;
+	struct owner b = { .login = "bob", .needs = SMTP_EXT_SMTPUTF8 };
+
+	r->config.hosts = hosts;
+	r->config.nhosts = r->whole.nhosts = 2;
+	fake_script(&r->fake, 0, first);
+	fake_script(&r->fake, 1, second);
+	rig_start(r);
+	send_as(r, "ana");
+	rig_publish_host(r, 1, ports, 1);
+	send_for(r, &b, SENT);
+}
+
 static void
 test_connection_of_a_client_is_never_used_again(void **state)
 {
@@ -274,6 +300,7 @@ main(void)
 		TEST(test_connection_that_stays_the_persons_serves_nobody_else),
 		TEST(test_upstream_that_refuses_the_person_gets_no_mail),
 		TEST(test_rested_connection_lost_at_xclient_is_mended_unseen),
+		TEST(test_rested_connection_that_lacks_something_is_not_the_last_word),
 		TEST(test_connection_of_a_client_is_never_used_again),
 		TEST(test_nothing_is_told_where_it_is_not_wanted),
 	};
