@@ -384,8 +384,9 @@ tally_take(struct tally *t, const uint8_t txid[TXID_LEN], uint32_t sequence,
 	*stands = taken != 0;
 	if (result != TALLY_DONE && sequence == 0)
 		*stands = !give_back(t, txid, taken);
-	/* a refusal says that nothing stands */
-	return result == TALLY_REFUSED && *stands ? TALLY_FAILED : result;
+	/* a refusal of the first take says that nothing stands */
+	return result == TALLY_REFUSED && *stands && sequence == 0 ?
+	    TALLY_FAILED : result;
 }
 
 enum tally_result

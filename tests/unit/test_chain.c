@@ -769,6 +769,28 @@ test_bytes_beyond_the_declared_are_taken_at_the_end(void **state)
 }
 
 static void
+test_a_wider_limit_that_refuses_at_the_end_says_so(void **state)
+{
+	(void)state;
+	first.scopes = 3;
+	build();
+	q.declared_size = 1000;
+	charge(&first, PORTERO_PERSON, PORTERO_BYTES, "own", 1000, 5000);
+	charge(&first, PORTERO_CLASS, PORTERO_BYTES, "class", 1000, 1200);
+	judge(PORTERO_DATA);
+	assert_int_equal(a.verdict, PORTERO_NEXT);
+	first.answer.charges[0].amount = 500;
+	first.answer.charges[1].amount = 500;
+	first.charge_stages = PORTERO_END;
+	q.sequence = 1;
+	q.message_size = 1500;
+	judge(PORTERO_END);
+	assert_int_equal(a.verdict, PORTERO_DENY);
+	assert_str(a.limit, "class");
+	assert_true(a.taken); /* the session settles it */
+}
+
+static void
 test_who_counts_bytes_is_asked_at_the_end_for_more_only(void **state)
 {
 	(void)state;
@@ -1186,6 +1208,7 @@ main(void)
 		TEST(test_mail_looks_ahead_and_takes_nothing),
 		TEST(test_a_recipient_limit_never_refuses_mail),
 		TEST(test_bytes_beyond_the_declared_are_taken_at_the_end),
+		TEST(test_a_wider_limit_that_refuses_at_the_end_says_so),
 		TEST(test_who_counts_bytes_is_asked_at_the_end_for_more_only),
 		TEST(test_after_the_deadline_nothing_is_taken),
 		TEST(test_two_limits_of_one_name_are_a_fault),
