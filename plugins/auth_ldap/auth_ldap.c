@@ -419,14 +419,19 @@ matches(struct login *l, const char *template,
 		.filter = filter,
 		.attributes = attributes,
 		.max_entries = 1 };
+	const struct portero_host *host = l->a->host;
 	enum portero_verdict v = PORTERO_DEFER;
 	struct found found;
 	struct answer answer;
 	LDAP *ld;
 
 	if (!name_expand(template, values, n, filter_escape, filter,
-		sizeof filter))
-		return PORTERO_DENY;
+		sizeof filter)) {
+		host->log(host, PORTERO_LOG_WARNING,
+		    "owns_filter: with this person's names in it it has more "
+		    "than %zu octets and is not asked", sizeof filter - 1);
+		return v;
+	}
 	ask(l, &q, &ld, &found, &answer);
 	if (ld != NULL && found.nentries > 0)
 		v = PORTERO_NEXT;

@@ -164,6 +164,16 @@ def test_addresses_that_one_may_use(slapd, with_ldap):
             slapd.resume()
 
 
+def test_a_question_that_grows_too_long_is_nobodys_answer(with_ldap):
+    portero = with_ldap(
+        {"owns_filter": ["(|" + "(member=%D)" * 300 + ")"],
+         "owns_base": SUFFIX},
+        policy=[Section("owned", plugin="owned_policy")])
+    with portero.login("ana") as client:
+        assert "Nobody knows" in str(client.mail("luis@example.org"))
+    assert "8191 octets" in portero.log_text()
+
+
 def test_the_second_section_is_asked_for_strangers(with_ldap, slapd):
     portero = with_ldap()
     users = Section("local", plugin="auth_file",
