@@ -148,6 +148,17 @@ name_values(const char *name, struct name_value to[NAME_VALUES])
 	to[2] = (struct name_value){ 'd', { domain, strlen(domain) } };
 }
 
+bool
+name_is_in(const char *template, const char *letters)
+{
+	const char *p = strchr(template, '%');
+
+	for (; p != NULL && p[1] != '\0'; p = strchr(p + 2, '%'))
+		if (strchr(letters, p[1]) != NULL)
+			return true;
+	return false;
+}
+
 static const struct name_value *
 find(const struct name_value *values, size_t n, char letter)
 {

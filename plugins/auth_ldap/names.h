@@ -44,6 +44,9 @@ struct name_value {
 #define NAME_VALUES 3
 void name_values(const char *name, struct name_value to[NAME_VALUES]);
 
+/* Does one of these letters stand behind a "%" in it? */
+bool name_is_in(const char *template, const char *letters);
+
 typedef bool name_escape(const char *value, size_t len, char *to, size_t size);
 
 /* The template with escaped values in it; "%%" is a "%". false: a letter that

@@ -348,7 +348,7 @@ read_owns(struct reader *r)
 	for (size_t i = 0; i < s->nowns_filters; i++)
 		s->owns_by_dn = s->owns_by_dn ||
 		    (s->owns_filters[i] != NULL &&
-			strstr(s->owns_filters[i], "%D") != NULL);
+			name_is_in(s->owns_filters[i], "D"));
 	if (s->owns_by_dn && s->base == NULL)
 		fail(r, "owns_filter: %%D needs base");
 	if (s->nowns_filters > 0 && s->owns_base == NULL)
@@ -438,7 +438,7 @@ check_filter(struct reader *r, const char *name, const char *template,
 static void
 check_has_name(struct reader *r, const char *name, const char *template)
 {
-	if (strstr(template, "%u") == NULL && strstr(template, "%n") == NULL)
+	if (!name_is_in(template, "un"))
 		fail(r, "%s: \"%.150s\" has neither %%u nor %%n", name,
 		    template);
 }

@@ -338,6 +338,7 @@ def test_a_server_that_is_not_verified_sees_no_password(slapd, with_ldap, how):
     ({"filter": "(uid=%u"}, "is not a filter"),
     ({"filter": "(uid=%x)"}, "none of %und"),
     ({"filter": "(uid=*)"}, "neither %u nor %n"),
+    ({"filter": "(uid=%%u)"}, "neither %u nor %n"),
     ({"dn_template": [f"uid=%u,{PEOPLE}", "%u"]}, "is not a DN"),
     ({"dn_template": ["cn=x,dc=%d"]}, "neither %u nor %n"),
     ({"owns_filter": ["(member=%D)"], "owns_base": SUFFIX, "base": None,

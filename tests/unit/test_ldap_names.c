@@ -244,6 +244,23 @@ test_what_does_not_fit_is_refused(void **state)
 	assert_string_equal(to, "(uid=abc)");
 }
 
+static void
+test_a_letter_behind_two_percent_signs_is_none(void **state)
+{
+	static const struct {
+		const char *template;
+		bool has_name;
+	} table[] = { { "(uid=%u)", true }, { "(a=%d)(b=%n)", true },
+		{ "(uid=%%u)", false }, { "(uid=%%%u)", true },
+		{ "(uid=%d)", false }, { "(uid=u)", false }, { "%", false },
+		{ "%%", false }, { "", false } };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(table); i++)
+		assert_int_equal(name_is_in(table[i].template, "un"),
+		    table[i].has_name);
+}
+
 /* ---- hostile names: libldap's own parsers -------------------------------- */
 
 static const char *const hostile[] = {
@@ -427,6 +444,8 @@ main(void)
 		cmocka_unit_test(test_octets_of_all_kinds_are_no_harm),
 		cmocka_unit_test(test_templates_take_the_name_and_its_parts),
 		cmocka_unit_test(test_what_does_not_fit_is_refused),
+		cmocka_unit_test(
+		    test_a_letter_behind_two_percent_signs_is_none),
 		cmocka_unit_test(test_hostile_names_change_no_tree),
 		cmocka_unit_test(test_random_names_change_no_tree),
 		cmocka_unit_test(test_long_names_change_no_tree),
