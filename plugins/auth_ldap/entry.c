@@ -31,15 +31,21 @@ entry_attribute_list(const struct entry_attributes *a,
 
 /* ---- values -------------------------------------------------------------- */
 
-/* Not empty, no control characters, and it fits. */
+/* Not empty, and without control characters. */
 static bool
-copy(char *to, size_t size, struct portero_str s)
+is_text(struct portero_str s)
 {
-	if (s.len == 0 || s.len >= size)
-		return false;
 	for (size_t i = 0; i < s.len; i++)
 		if ((unsigned char)s.ptr[i] < ' ' || s.ptr[i] == 0x7f)
 			return false;
+	return s.len > 0;
+}
+
+static bool
+copy(char *to, size_t size, struct portero_str s)
+{
+	if (!is_text(s) || s.len >= size)
+		return false;
 	memcpy(to, s.ptr, s.len);
 	to[s.len] = '\0';
 	return true;
@@ -136,52 +142,58 @@ complain(const struct reading *r, const char *attribute,
 	    value->bv_len > 64 ? 64 : (int)value->bv_len, value->bv_val, what);
 }
 
-/* false: the value is wrong. */
-typedef bool take_value(struct portero_identity *i, struct portero_str value);
+enum taking { TAKEN = 1, NOT_UNDERSTOOD, NO_ROOM };
+typedef enum taking take_value(struct portero_identity *i,
+    struct portero_str value);
 
-static bool
+static enum taking
 take_class(struct portero_identity *i, struct portero_str value)
 {
-	return copy(i->class_name, sizeof i->class_name, value);
+	return copy(i->class_name, sizeof i->class_name, value) ?
+	    TAKEN : NOT_UNDERSTOOD;
 }
 
-static bool
+static enum taking
 take_language(struct portero_identity *i, struct portero_str value)
 {
-	return copy(i->language, sizeof i->language, value);
+	return copy(i->language, sizeof i->language, value) ?
+	    TAKEN : NOT_UNDERSTOOD;
 }
 
-static bool
+static enum taking
 take_size(struct portero_identity *i, struct portero_str value)
 {
 	int64_t bytes;
 
 	if (!entry_size_parse(value, &bytes))
-		return false;
+		return NOT_UNDERSTOOD;
 	i->max_size = bytes;
-	return true;
+	return TAKEN;
 }
 
-static bool
+static enum taking
 take_limit(struct portero_identity *i, struct portero_str value)
 {
-	if (i->nlimits == PORTERO_MAX_LIMITS ||
-	    !entry_limit_parse(value, &i->limits[i->nlimits]))
-		return false;
-	i->nlimits++;
-	return true;
+	struct portero_limit limit;
+
+	if (!entry_limit_parse(value, &limit))
+		return NOT_UNDERSTOOD;
+	if (i->nlimits == PORTERO_MAX_LIMITS)
+		return NO_ROOM;
+	i->limits[i->nlimits++] = limit;
+	return TAKEN;
 }
 
-static bool
+static enum taking
 take_address(struct portero_identity *i, struct portero_str value)
 {
-	if (!copy(i->addresses + i->addresses_len,
+	if (copy(i->addresses + i->addresses_len,
 		sizeof i->addresses - i->addresses_len, value)) {
-		i->addresses_complete = false;
-		return false;
+		i->addresses_len += (uint32_t)value.len + 1;
+		return TAKEN;
 	}
-	i->addresses_len += (uint32_t)value.len + 1;
-	return true;
+	i->addresses_complete = false;
+	return is_text(value) ? NO_ROOM : NOT_UNDERSTOOD;
 }
 
 /* At most `max` of the attribute's values; those beyond are complained of. */
@@ -190,6 +202,7 @@ take_values(const struct reading *r, const char *attribute, size_t max,
     take_value *take)
 {
 	struct berval **values;
+	size_t nleft = 0;
 
 	if (attribute == NULL)
 		return;
@@ -197,14 +210,23 @@ take_values(const struct reading *r, const char *attribute, size_t max,
 	for (size_t i = 0; values != NULL && values[i] != NULL; i++) {
 		const struct portero_str value = { values[i]->bv_val,
 			values[i]->bv_len };
+		enum taking taking;
 
-		if (i >= max)
+		if (i >= max) {
 			complain(r, attribute, values[i],
 			    "is one value too many; the first holds");
-		else if (!take(r->identity, value))
+			continue;
+		}
+		taking = take(r->identity, value);
+		nleft += taking == NO_ROOM;
+		if (taking == NOT_UNDERSTOOD)
 			complain(r, attribute, values[i],
-			    "is not understood, or does not fit; left out");
+			    "is not understood; left out");
 	}
+	if (nleft > 0)
+		r->host->log(r->host, PORTERO_LOG_WARNING,
+		    "%s: no room for %zu values of %s; left out",
+		    r->identity->id, nleft, attribute);
 	ldap_value_free_len(values);
 }
 

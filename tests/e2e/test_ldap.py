@@ -174,6 +174,25 @@ def test_a_question_that_grows_too_long_is_nobodys_answer(with_ldap):
     assert "8191 octets" in portero.log_text()
 
 
+def test_addresses_without_room_are_one_line_and_still_ones_own(slapd,
+                                                                with_ldap):
+    domain = f"{'x' * 50}.example.org"
+    many = "".join(f"mail: {n:03d}@{domain}\n" for n in range(100))
+    change = f"dn: uid=luis,{PEOPLE}\nchangetype: modify\n"
+    slapd.change(change + "add: mail\n" + many)
+    try:
+        portero = with_ldap(policy=[Section("owned", plugin="owned_policy")])
+        with portero.login("luis", "pa55word") as client:
+            for n in (0, 99):
+                client.expect(250, f"MAIL FROM:<{n:03d}@{domain}>")
+                client.expect(250, "RSET")
+    finally:
+        slapd.change(change + "delete: mail\n" + many)
+    warnings = portero.events("plugin", level="warning")
+    assert len(warnings) == 1
+    assert re.search(r"no room for \d+ values of mail", warnings[0]["msg"])
+
+
 def test_the_second_section_is_asked_for_strangers(with_ldap, slapd):
     portero = with_ldap()
     users = Section("local", plugin="auth_file",
