@@ -3,9 +3,10 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * The body of a message, streamed: what arrives goes up in the same turn (but
- * the header only once it is whole: header.c), and the client is read no faster than the upstream takes it. Whatever is found
- * wrong on the way closes the upstream connection without the final dot; the
- * rest of the body is then swallowed, bounded, and answered at its end.
+ * the header only once it is whole: header.c), and the client is read no faster
+ * than the upstream takes it. Whatever is found wrong on the way closes the
+ * upstream connection without the final dot; the rest of the body is then
+ * swallowed, bounded, and answered at its end.
  */
 #include <assert.h>
 #include <stdio.h>

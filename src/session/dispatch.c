@@ -67,7 +67,7 @@ is_in_transaction(const struct session *s)
 void
 transaction_end(struct session *s)
 {
-	s->is_orphaned = false;
+	s->norphans = 0;
 	transaction_leave(&s->tx);
 	if (is_in_transaction(s))
 		session_enter(s, SMTP_READY);

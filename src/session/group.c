@@ -2,11 +2,12 @@
  * Copyright 2026 The Portero Authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * MAIL, RCPT and DATA or the first BDAT, in groups as they arrive (RFC 2920). All commands of a
- * group that are here are parsed first; if nothing speaks against it, the
- * policies are asked once for all and the upstream gets all in one write. As
- * soon as something does, the group is worked on command by command, as if
- * the client did not pipeline: the answers are the same by construction.
+ * MAIL, RCPT and DATA or the first BDAT, in groups as they arrive (RFC 2920).
+ * All commands of a group that are here are parsed first; if nothing speaks
+ * against it, the policies are asked once for all and the upstream gets all in
+ * one write. As soon as something does, the group is worked on command by
+ * command, as if the client did not pipeline: the answers are the same by
+ * construction.
  *
  * A range is what is being worked on: the whole rest of a group, or one
  * command of a split one. Its steps: check, ask, relay, replies in order.
@@ -234,11 +235,12 @@ group_item_refuse_logged(struct session *s, enum reply_name name)
 	group_item_refuse(s, name);
 }
 
-/* A transaction that cannot go on before its body. */
+/* A transaction that cannot begin, or go on before its body. As many
+ * recipients as it might have may be under way already. */
 void
 group_drop_transaction(struct session *s)
 {
-	s->is_orphaned = true;
+	s->norphans = transaction_max_recipients(s);
 	transaction_leave(&s->tx);
 	if (s->state == SMTP_IN_MAIL)
 		session_enter(s, SMTP_READY);
@@ -291,10 +293,12 @@ rest_is_plain(struct session *s)
 static void
 item_needs_mail(struct session *s)
 {
-	if (s->is_orphaned)
-		group_item_refuse(s, REPLY_NEED_MAIL);
-	else
+	if (s->norphans == 0) {
 		item_error(s, REPLY_NEED_MAIL);
+		return;
+	}
+	s->norphans--;
+	group_item_refuse(s, REPLY_NEED_MAIL);
 }
 
 static bool
@@ -308,10 +312,10 @@ mail_check(struct session *s, const struct item *item)
 		group_log_refusal(s, "552 5.3.4", NULL);
 		reply_too_large(s, item->mail.size, max);
 		group_item_done(s);
-		s->is_orphaned = true;
+		group_drop_transaction(s);
 	} else if (transaction_is_one_too_many(s)) {
 		group_item_refuse_logged(s, REPLY_BUSY_PERSON);
-		s->is_orphaned = true;
+		group_drop_transaction(s);
 	} else
 		return true;
 	return false;
@@ -362,7 +366,7 @@ data_check(struct session *s)
 {
 	if (s->tx == NULL) {
 		item_needs_mail(s);
-		s->is_orphaned = false;
+		s->norphans = 0;
 	} else if (s->tx->naccepted > 0)
 		return true;
 	else if (s->tx->ntried > 0) {
@@ -383,6 +387,8 @@ item_check(struct session *s)
 	if (item->fault.code != 0) {
 		reply_fault(s, &item->fault);
 		group_item_done(s);
+		if (item->verb == SMTP_MAIL && s->tx == NULL)
+			group_drop_transaction(s);
 		return false;
 	}
 	switch (item->verb) {
@@ -570,7 +576,7 @@ mail_begin(struct session *s, const struct item *item)
 {
 	struct transaction *tx = transaction_new(s);
 
-	s->is_orphaned = false;
+	s->norphans = 0;
 	tx->reverse_path = xstrdup(item->path);
 	tx->declared_size = item->mail.size;
 	tx->is_utf8 = item->mail.is_utf8;

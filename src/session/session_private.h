@@ -57,7 +57,6 @@ struct session {
 	bool is_dirty, is_dead, is_resumed, is_lingering;
 	bool is_new;              /* may have to make room for others */
 	bool data_refused;        /* DATA was refused this moment */
-	bool is_orphaned;         /* what follows may belong to a refused MAIL */
 	void (*owns_asked)(struct session *s, enum portero_owned owned);
 	void (*hello_answered)(struct session *s);
 	struct session_worker *worker;       /* borrowed */
@@ -71,6 +70,7 @@ struct session {
 	char sid[ID_SESSION_LEN + 1];
 	uint8_t state, wait;
 	uint8_t nfailed_logins, nerrors;
+	size_t norphans;          /* that may still belong to a refused MAIL */
 	uint32_t ntransactions, nmessages;
 	uint32_t nidle;           /* commands since the last message that led nowhere */
 	size_t progress;          /* bytes since the client's time began */

@@ -73,6 +73,26 @@ def test_login_takes_its_second_from_the_last_word(start):
         assert seconds > 0.8
 
 
+# ---- behind a refused MAIL ----
+
+@pytest.mark.parametrize("sender, refused, errors", [
+    (f"{MAIL} SIZE=99999999999", "552 5.3.4", 0),
+    (f"{MAIL} BODY=9BIT", "501 5.5.4", 1),
+])
+def test_recipients_behind_a_refused_mail_are_errors_in_the_end(
+        start, sender, refused, errors):
+    """A client that pipelines could not know; one that sends more recipients
+    than a message may have could. The tenth error is the last."""
+    portero = start(max_recipients=20)
+    with portero.login() as client:
+        client.send(f"{sender}\r\n".encode() + f"{RCPT}\r\n".encode() * 40)
+        assert client.reply().status == refused
+        for _ in range(20 + 9 - errors):
+            assert client.reply().status == "503 5.5.1"
+        assert client.reply().status == "421 4.7.0"
+        assert client.is_closed()
+
+
 # ---- clients that do not read, or do not stop ----
 
 def test_replies_that_nobody_reads_are_bounded(start):
