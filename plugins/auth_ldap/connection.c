@@ -4,18 +4,12 @@
  */
 #include "connection.h"
 
-#include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openldap.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "../common/dial.h"
 
 /* What ldap_init_fd() calls them; no public header does. */
 #define PROTO_TCP 1
@@ -27,27 +21,12 @@
 #define MAX_MESSAGE_BYTES (1 << 20)
 #define MAX_MESSAGES 64 /* of an answer: we ask for one entry or two */
 
-/* A peer that is gone is noticed on a connection that is kept. */
-#define KEEPALIVE_IDLE_S 60
-#define KEEPALIVE_INTERVAL_S 10
-#define KEEPALIVE_PROBES 3
-#define USER_TIMEOUT_MS 10000
-
 struct connection {
 	struct connection_settings *settings; /* borrowed */
 	LDAP *ld;                                   /* owned */
 	int fd;                                     /* ld's */
 	bool fresh;
 };
-
-int64_t
-connection_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 LDAP *
 connection_handle(const struct connection *c)
@@ -119,113 +98,8 @@ answer_local(struct answer *a, LDAP *ld, const char *what, int64_t started_ms)
 	    text != NULL && *text != '\0' ? ": " : "",
 	    text != NULL ? text : "");
 	a->at_once = code == LDAP_SERVER_DOWN &&
-	    connection_now_ms() - started_ms < AT_ONCE_MS;
+	    dial_now_ms() - started_ms < AT_ONCE_MS;
 	ldap_memfree(text);
-}
-
-/* ---- the socket ---------------------------------------------------------- */
-
-static void
-keep_alive(int fd)
-{
-	/* clang-format off */
-	static const struct { int level, name, value; } options[] = {
-		{ SOL_SOCKET,  SO_KEEPALIVE,     1 },
-		{ IPPROTO_TCP, TCP_NODELAY,      1 },
-		{ IPPROTO_TCP, TCP_KEEPIDLE,     KEEPALIVE_IDLE_S },
-		{ IPPROTO_TCP, TCP_KEEPINTVL,    KEEPALIVE_INTERVAL_S },
-		{ IPPROTO_TCP, TCP_KEEPCNT,      KEEPALIVE_PROBES },
-		{ IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS },
-	};
-	/* clang-format on */
-
-	/* A kernel that lacks one makes the others no less useful. */
-	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-		(void)setsockopt(fd, options[i].level, options[i].name,
-		    &options[i].value, sizeof options[i].value);
-}
-
-/* 0, or errno. */
-static int
-wait_connected(int fd, int ms)
-{
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
-	socklen_t len = sizeof(int);
-	int error = 0, n = poll(&p, 1, ms);
-
-	if (n == 0)
-		return ETIMEDOUT;
-	if (n == -1 ||
-	    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1)
-		return errno;
-	return error;
-}
-
-/* A connected descriptor, or -1 and the reason in *a. */
-static int
-dial(const struct connection_settings *s, const struct sockaddr *address,
-    socklen_t len, int64_t until_ms, struct answer *a)
-{
-	int fd = socket(address->sa_family,
-	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int64_t left = until_ms - connection_now_ms();
-	int error = 0;
-
-	if (fd != -1 && address->sa_family != AF_UNIX)
-		keep_alive(fd);
-	if (fd == -1)
-		error = errno;
-	else if (left <= 0)
-		error = ETIMEDOUT;
-	else if (connect(fd, address, len) == -1)
-		error = errno == EINPROGRESS ? wait_connected(fd, (int)left) :
-					       errno;
-	if (error == 0 && s->host->time_left_ms(s->host) > 0)
-		return fd;
-	if (fd != -1)
-		close(fd);
-	answer_set(a, LDAP_SERVER_DOWN, "connect: %s", strerror(error));
-	return -1;
-}
-
-static int
-dial_path(const struct connection_settings *s, const char *path,
-    int64_t until_ms, struct answer *a)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	size_t len = strlen(path);
-
-	if (len >= sizeof address.sun_path) {
-		answer_set(a, LDAP_PARAM_ERROR, "its path is too long");
-		return -1;
-	}
-	memcpy(address.sun_path, path, len + 1);
-	return dial(s, (const struct sockaddr *)&address, sizeof address,
-	    until_ms, a);
-}
-
-static int
-dial_host(const struct connection_settings *s, const LDAPURLDesc *url,
-    int64_t until_ms, struct answer *a)
-{
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
-		.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG };
-	struct addrinfo *list = NULL;
-	char port[8];
-	int fd = -1, rc;
-
-	snprintf(port, sizeof port, "%u", (unsigned)url->lud_port & 0xffff);
-	rc = getaddrinfo(url->lud_host, port, &hints, &list);
-	if (rc != 0) {
-		answer_set(a, LDAP_SERVER_DOWN, "%s: %s", url->lud_host,
-		    gai_strerror(rc));
-		return -1;
-	}
-	for (const struct addrinfo *i = list; i != NULL && fd == -1;
-	     i = i->ai_next)
-		fd = dial(s, i->ai_addr, i->ai_addrlen, until_ms, a);
-	freeaddrinfo(list);
-	return fd;
 }
 
 /* ---- receiving ---------------------------------------------------------- */
@@ -233,7 +107,7 @@ dial_host(const struct connection_settings *s, const LDAPURLDesc *url,
 static int64_t
 until_for(const struct connection *c)
 {
-	return connection_now_ms() +
+	return dial_now_ms() +
 	    time_for(c->settings, c->settings->timeout_ms);
 }
 
@@ -242,7 +116,7 @@ static int
 receive(struct connection *c, int id, const char *what, int64_t started_ms,
     int64_t until_ms, LDAPMessage **message_r, struct answer *a)
 {
-	int64_t left = until_ms - connection_now_ms();
+	int64_t left = until_ms - dial_now_ms();
 	struct timeval timeout = timeval_of(left < 0 ? 0 : (int)left);
 	int type;
 
@@ -293,7 +167,7 @@ receive_result(struct connection *c, int id, int type, const char *what,
 static bool
 ask_starttls(struct connection *c, struct answer *a)
 {
-	int64_t started = connection_now_ms();
+	int64_t started = dial_now_ms();
 	LDAPMessage *result = NULL;
 	int id;
 
@@ -353,13 +227,21 @@ set_options(LDAP *ld, const struct connection_settings *s)
 	    ber_sockbuf_ctrl(sb, LBER_SB_OPT_SET_MAX_INCOMING, &max) == 1;
 }
 
+/* A connected descriptor, or -1 and the reason in *a. */
 static int
-dial_url(const struct connection_settings *s, const LDAPURLDesc *url,
-    int64_t until_ms, struct answer *a)
+dial_url(const LDAPURLDesc *url, int64_t until_ms, struct answer *a)
 {
+	char port[8], why[200];
+	int fd;
+
+	snprintf(port, sizeof port, "%u", (unsigned)url->lud_port & 0xffff);
 	if (strcmp(url->lud_scheme, "ldapi") == 0)
-		return dial_path(s, url->lud_host, until_ms, a);
-	return dial_host(s, url, until_ms, a);
+		fd = dial_path(url->lud_host, until_ms, why, sizeof why);
+	else
+		fd = dial_host(url->lud_host, port, until_ms, why, sizeof why);
+	if (fd == -1)
+		answer_set(a, LDAP_SERVER_DOWN, "%s", why);
+	return fd;
 }
 
 /* Makes a handle of a connected descriptor, with TLS if the URL says so. */
@@ -390,7 +272,7 @@ connection_open(struct connection_settings *s, const char *uri,
 {
 	const struct portero_host *host = s->host;
 	int ms = time_for(s, s->connect_timeout_ms);
-	int64_t until = connection_now_ms() + ms;
+	int64_t until = dial_now_ms() + ms;
 	LDAPURLDesc *url = NULL;
 	struct connection *c;
 	bool attached;
@@ -404,7 +286,7 @@ connection_open(struct connection_settings *s, const char *uri,
 	}
 	c->settings = s;
 	c->fresh = true;
-	c->fd = dial_url(s, url, until, a);
+	c->fd = dial_url(url, until, a);
 	if (c->fd == -1 || host->guard(host, c->fd) == -1) {
 		if (c->fd != -1) {
 			answer_set(a, LDAP_LOCAL_ERROR, "too many guarded");
@@ -495,7 +377,7 @@ connection_bind(struct connection *c, const char *dn, const char *mechanism,
 	/* libldap does not write to it */
 	struct berval secret = { password.len,
 		(char *)(uintptr_t)(password.ptr == NULL ? "" : password.ptr) };
-	int64_t started = connection_now_ms();
+	int64_t started = dial_now_ms();
 	LDAPMessage *result = NULL;
 	int id;
 
@@ -572,7 +454,7 @@ connection_search(struct connection *c, const struct query *q,
     struct found *f, struct answer *a)
 {
 	struct timeval limit = timeval_of(c->settings->timeout_ms);
-	int64_t started = connection_now_ms();
+	int64_t started = dial_now_ms();
 	int id;
 
 	*f = (struct found){ .entry = NULL };

@@ -79,6 +79,4 @@ LDAP *connection_handle(const struct connection *c);
 /* Nothing was asked on it yet. */
 bool connection_is_fresh(const struct connection *c);
 
-int64_t connection_now_ms(void);
-
 #endif

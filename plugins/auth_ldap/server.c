@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../common/dial.h"
+
 #define MARK_KEEP_S 3600 /* a mark is forgotten when nobody asks so long */
 #define US_PER_S 1000000
 
@@ -259,14 +261,14 @@ open_new(struct servers *s, enum purpose purpose, size_t at, struct answer *a)
 		return NULL;
 	}
 	mark_up(s, &s->list[at]);
-	*k = (struct kept){ c, at, connection_now_ms() };
+	*k = (struct kept){ c, at, dial_now_ms() };
 	return c;
 }
 
 static bool
 is_too_old(const struct servers *s, const struct kept *k)
 {
-	return connection_now_ms() - k->used_at_ms >
+	return dial_now_ms() - k->used_at_ms >
 	    (int64_t)s->settings.idle_timeout_s * 1000;
 }
 
@@ -280,7 +282,7 @@ servers_take(struct servers *s, enum purpose purpose, struct answer *a)
 		close_kept(s, purpose);
 	if (k->connection == NULL)
 		return open_new(s, purpose, best, a);
-	k->used_at_ms = connection_now_ms();
+	k->used_at_ms = dial_now_ms();
 	return k->connection;
 }
 

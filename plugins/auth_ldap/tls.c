@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "connection.h"
+#include "../common/dial.h"
 
 struct tls {
 	SSL_CTX *context; /* owned */
@@ -200,7 +200,7 @@ expect_host(SSL *ssl, const char *host)
 static bool
 wait_for(SSL *ssl, int why, int64_t until_ms)
 {
-	int64_t left = until_ms - connection_now_ms();
+	int64_t left = until_ms - dial_now_ms();
 	struct pollfd p = { .fd = SSL_get_fd(ssl),
 		.events = why == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT };
 	int n;

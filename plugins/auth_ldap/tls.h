@@ -32,7 +32,7 @@ struct tls *tls_new(const struct tls_settings *s, char *reason, size_t size);
 void tls_free(struct tls **tls);
 
 /* From now on ld speaks TLS on its descriptor fd, which does not block.
- * false: the reason is in reason. until_ms: of connection_now_ms(). */
+ * false: the reason is in reason. until_ms: of dial_now_ms(). */
 bool tls_start(struct tls *tls, LDAP *ld, int fd, const char *host,
     int64_t until_ms, char *reason, size_t size);
 

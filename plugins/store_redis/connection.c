@@ -8,27 +8,16 @@
 #include "connection.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "../common/dial.h"
 #include "bounds.h"
 
 #define MAX_WORDS 512
 #define SPARE_MS 5 /* we give up a little before the host would have to */
-
-/* A peer that is gone is noticed on a connection that is kept. */
-#define KEEPALIVE_IDLE_S 60
-#define KEEPALIVE_INTERVAL_S 10
-#define KEEPALIVE_PROBES 3
-#define USER_TIMEOUT_MS 10000
 
 struct connection {
 	const struct portero_host *host; /* borrowed */
@@ -38,19 +27,10 @@ struct connection {
 	char why[WHY_LEN];
 };
 
-int64_t
-connection_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static int
 time_left(const struct portero_host *host, int64_t until_ms)
 {
-	int64_t left = until_ms - connection_now_ms();
+	int64_t left = until_ms - dial_now_ms();
 	int64_t whole = host->time_left_ms(host) - SPARE_MS;
 
 	if (whole < left)
@@ -69,97 +49,6 @@ fail(struct connection *c, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(c->why, sizeof c->why, format, ap);
 	va_end(ap);
-}
-
-/* ---- the socket ---------------------------------------------------------- */
-
-static void
-keep_alive(int fd)
-{
-	/* clang-format off */
-	static const struct { int level, name, value; } options[] = {
-		{ SOL_SOCKET,  SO_KEEPALIVE,     1 },
-		{ IPPROTO_TCP, TCP_NODELAY,      1 },
-		{ IPPROTO_TCP, TCP_KEEPIDLE,     KEEPALIVE_IDLE_S },
-		{ IPPROTO_TCP, TCP_KEEPINTVL,    KEEPALIVE_INTERVAL_S },
-		{ IPPROTO_TCP, TCP_KEEPCNT,      KEEPALIVE_PROBES },
-		{ IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS },
-	};
-	/* clang-format on */
-
-	/* A kernel that lacks one makes the others no less useful. */
-	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-		(void)setsockopt(fd, options[i].level, options[i].name,
-		    &options[i].value, sizeof options[i].value);
-}
-
-/* 0, or errno. */
-static int
-wait_connected(int fd, int ms)
-{
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
-	socklen_t len = sizeof(int);
-	int error = 0, n = poll(&p, 1, ms);
-
-	if (n == 0)
-		return ETIMEDOUT;
-	if (n == -1 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1)
-		return errno;
-	return error;
-}
-
-/* A connected descriptor, or -1. */
-static int
-dial(const struct portero_host *host, const struct sockaddr *address,
-    socklen_t len, int64_t until_ms, char why[WHY_LEN])
-{
-	int fd = socket(
-	    address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int error = fd == -1 ? errno : 0;
-
-	if (error == 0 && address->sa_family != AF_UNIX)
-		keep_alive(fd);
-	if (error == 0 && connect(fd, address, len) == -1)
-		error = errno == EINPROGRESS
-		            ? wait_connected(fd, time_left(host, until_ms))
-		            : errno;
-	if (error == 0)
-		return fd;
-	if (fd != -1)
-		close(fd);
-	snprintf(why, WHY_LEN, "connect: %s", strerror(error));
-	return -1;
-}
-
-static int
-dial_path(const struct portero_host *host, const char *path, int64_t until_ms,
-    char why[WHY_LEN])
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-	return dial(host, (const struct sockaddr *)&address, sizeof address,
-	    until_ms, why);
-}
-
-static int
-dial_host(const struct portero_host *host, const struct address *a,
-    int64_t until_ms, char why[WHY_LEN])
-{
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
-		.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG };
-	struct addrinfo *list = NULL;
-	int fd = -1, rc = getaddrinfo(a->host, a->port, &hints, &list);
-
-	if (rc != 0) {
-		snprintf(why, WHY_LEN, "%s: %s", a->host, gai_strerror(rc));
-		return -1;
-	}
-	for (const struct addrinfo *i = list; i != NULL && fd == -1;
-	     i = i->ai_next)
-		fd = dial(host, i->ai_addr, i->ai_addrlen, until_ms, why);
-	freeaddrinfo(list);
-	return fd;
 }
 
 /* ---- open and close ------------------------------------------------------ */
@@ -218,9 +107,11 @@ struct connection *
 connection_open(const struct portero_host *host, const struct address *address,
     struct tls *tls, int64_t until_ms, char why[WHY_LEN])
 {
+	int64_t dial_until_ms = dial_now_ms() + time_left(host, until_ms);
 	int fd = address->path != NULL ?
-	    dial_path(host, address->path, until_ms, why) :
-	    dial_host(host, address, until_ms, why);
+	    dial_path(address->path, dial_until_ms, why, WHY_LEN) :
+	    dial_host(address->host, address->port, dial_until_ms, why,
+		WHY_LEN);
 	struct connection *c;
 
 	if (fd == -1)

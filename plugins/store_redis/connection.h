@@ -18,10 +18,8 @@
 
 struct connection;
 
-/* Milliseconds of a clock that is never set. */
-int64_t connection_now_ms(void);
-
-/* tls: borrowed, for addresses that want it. NULL: the reason is in why. */
+/* tls: borrowed, for addresses that want it. until_ms: of dial_now_ms().
+ * NULL: the reason is in why. */
 struct connection *connection_open(const struct portero_host *host,
     const struct address *address, struct tls *tls, int64_t until_ms,
     char why[WHY_LEN]);

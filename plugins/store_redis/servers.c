@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common/dial.h"
+
 struct servers {
 	const struct portero_host *host; /* borrowed */
 	const struct settings *settings; /* borrowed */
@@ -217,7 +219,7 @@ open_any(struct servers *s, int64_t until_ms, char why[WHY_LEN])
 			return;
 		snprintf(why, WHY_LEN, "%.60s: %.120s", a->text, reason);
 		s->first = (s->first + 1) % n;
-		if (connection_now_ms() >= until_ms)
+		if (dial_now_ms() >= until_ms)
 			return; /* the next one is asked next time */
 	}
 }
@@ -227,7 +229,7 @@ servers_take(struct servers *s, int64_t until_ms, bool *is_new,
     char why[WHY_LEN])
 {
 	int64_t connected_ms =
-	    connection_now_ms() + s->settings->connect_timeout_ms;
+	    dial_now_ms() + s->settings->connect_timeout_ms;
 
 	if (s->connection != NULL && connection_is_stale(s->connection))
 		servers_drop(s);

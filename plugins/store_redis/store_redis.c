@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common/dial.h"
 #include "answer.h"
 #include "call.h"
 #include "servers.h"
@@ -33,7 +34,7 @@ struct store {
 static void
 complain(struct store *s, const char *what)
 {
-	int64_t now_ms = connection_now_ms();
+	int64_t now_ms = dial_now_ms();
 
 	if (s->complained_at_ms != 0 &&
 	    now_ms - s->complained_at_ms < COMPLAIN_EVERY_MS)
@@ -46,7 +47,7 @@ complain(struct store *s, const char *what)
 static int64_t
 deadline(const struct store *s)
 {
-	return connection_now_ms() + s->settings->connect_timeout_ms +
+	return dial_now_ms() + s->settings->connect_timeout_ms +
 	    s->settings->command_timeout_ms;
 }
 
@@ -175,7 +176,7 @@ work_off(struct store *s, struct work *w)
 
 	while (w->done < w->n) {
 		int64_t command_ms =
-		    connection_now_ms() + s->settings->command_timeout_ms;
+		    dial_now_ms() + s->settings->command_timeout_ms;
 
 		c = servers_take(s->servers, until_ms, &is_new, s->trouble);
 		if (c == NULL)
