@@ -6,6 +6,9 @@
  */
 #include "fake_host.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +21,8 @@
 
 char fake_host_logged[512];
 unsigned fake_host_nlogged;
+struct portero_conf *fake_conf;
+void *fake_ctx;
 
 static int64_t now_us;
 
@@ -260,3 +265,34 @@ const struct portero_host fake_host = {
 	.table_some = shm_table_some,
 	.now_us = get_now_us,
 };
+
+/* ---- the plugin -------------------------------------------------------- */
+
+int
+fake_setup(void **state)
+{
+	(void)state;
+	fake_conf = fake_conf_new(portero_plugin.options, "test");
+	return 0;
+}
+
+void
+fake_open(void)
+{
+	char err[256] = "";
+
+	if (portero_plugin.open(&fake_host, fake_conf, NULL, 0,
+		PORTERO_SHARE_NEW, &fake_ctx, err) != 0)
+		fail_msg("%s", err);
+}
+
+int
+fake_teardown(void **state)
+{
+	(void)state;
+	if (fake_ctx != NULL)
+		portero_plugin.close(fake_ctx);
+	fake_ctx = NULL;
+	fake_conf_free(&fake_conf);
+	return 0;
+}

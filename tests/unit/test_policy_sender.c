@@ -17,38 +17,7 @@
 #define NO PORTERO_OWNED_NO
 #define DUNNO PORTERO_OWNED_UNKNOWN
 
-static struct portero_conf *conf;
-static void *ctx;
 static struct portero_answer answer;
-
-static void
-open_plugin(void)
-{
-	char err[256] = "";
-
-	assert_int_equal(portero_plugin.open(&fake_host, conf, NULL, 0,
-			     PORTERO_SHARE_NEW, &ctx, err),
-	    0);
-}
-
-static int
-setup(void **state)
-{
-	(void)state;
-	conf = fake_conf_new(portero_plugin.options, "sender");
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	if (ctx != NULL)
-		portero_plugin.close(ctx);
-	ctx = NULL;
-	fake_conf_free(&conf);
-	return 0;
-}
 
 static int
 mail(const char *class_name, const char *from, enum portero_owned owned)
@@ -62,7 +31,7 @@ mail(const char *class_name, const char *from, enum portero_owned owned)
 
 	snprintf(who.class_name, sizeof who.class_name, "%s", class_name);
 	memset(&answer, 0, sizeof answer);
-	v = portero_plugin.policy->judge(ctx, &facts, &answer);
+	v = portero_plugin.policy->judge(fake_ctx, &facts, &answer);
 	assert_int_equal(v,
 	    answer.reply.code == 0 ?
 		PORTERO_NEXT :
@@ -74,7 +43,7 @@ static void
 test_only_own_addresses_pass_and_doubt_is_try_later(void **state)
 {
 	(void)state;
-	open_plugin();
+	fake_open();
 	assert_int_equal(mail("", "ana@example.org", YES), 0);
 	assert_int_equal(mail("", "boss@example.org", NO), 553);
 	assert_string_equal(answer.reply.enhanced, "5.7.1");
@@ -118,14 +87,16 @@ test_what_is_allowed_to_all_and_to_a_class(void **state)
 		{ "Relay", "x@lists.example.org",       553 },
 	};
 	/* clang-format on */
-	struct portero_conf *relay = fake_conf_section(conf, "class", "relay");
+	struct portero_conf *relay =
+	    fake_conf_section(fake_conf, "class", "relay");
 
 	(void)state;
-	fake_conf_set(conf, "allow", "noreply@example.org");
+	fake_conf_set(fake_conf, "allow", "noreply@example.org");
 	fake_conf_set(relay, "allow", "@lists.example.org");
 	fake_conf_set(relay, "allow", "@*.b.net");
-	fake_conf_set(fake_conf_section(conf, "class", "open"), "allow", "any");
-	open_plugin();
+	fake_conf_set(
+	    fake_conf_section(fake_conf, "class", "open"), "allow", "any");
+	fake_open();
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		if (mail(cases[i].class_name, cases[i].from, NO) !=
 		    cases[i].code)
@@ -139,13 +110,14 @@ test_what_is_allowed_to_all_and_to_a_class(void **state)
 static void
 test_the_empty_sender_is_for_those_who_may(void **state)
 {
-	struct portero_conf *mta = fake_conf_section(conf, "class", "mta");
+	struct portero_conf *mta = fake_conf_section(fake_conf, "class", "mta");
 
 	(void)state;
-	fake_conf_set(conf, "null_sender", "no");
+	fake_conf_set(fake_conf, "null_sender", "no");
 	fake_conf_set(mta, "null_sender", "yes");
-	fake_conf_set(fake_conf_section(conf, "class", "open"), "allow", "any");
-	open_plugin();
+	fake_conf_set(
+	    fake_conf_section(fake_conf, "class", "open"), "allow", "any");
+	fake_open();
 	assert_int_equal(mail("", "", DUNNO), 553);
 	assert_string_equal(answer.reply.text,
 	    "You cannot send with an empty sender. Use your own address.");
@@ -163,15 +135,15 @@ test_what_is_no_sender_is_told_at_the_start(void **state)
 
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
 		err[0] = '\0';
-		setup(state);
-		fake_conf_set(conf, "allow", wrong[i]);
-		if (portero_plugin.open(&fake_host, conf, NULL, 0,
-			PORTERO_SHARE_NONE, &ctx, err) != -1)
+		fake_setup(state);
+		fake_conf_set(fake_conf, "allow", wrong[i]);
+		if (portero_plugin.open(&fake_host, fake_conf, NULL, 0,
+			PORTERO_SHARE_NONE, &fake_ctx, err) != -1)
 			fail_msg("%s", wrong[i]);
 		assert_non_null(strstr(err, "allow: "));
-		fake_conf_free(&conf);
+		fake_conf_free(&fake_conf);
 	}
-	setup(state);
+	fake_setup(state);
 }
 
 /* ---- the header ---------------------------------------------------------- */
@@ -218,7 +190,7 @@ header(const char *class_name, const char *names, size_t nfrom, size_t nsender,
 	snprintf(who.class_name, sizeof who.class_name, "%s", class_name);
 	memset(&answer, 0, sizeof answer);
 	said[0] = '\0';
-	if (portero_plugin.policy->judge(ctx, &facts, &answer) !=
+	if (portero_plugin.policy->judge(fake_ctx, &facts, &answer) !=
 	    PORTERO_NEXT)
 		snprintf(said, sizeof said, "%d %s", answer.reply.code,
 		    answer.reply.text);
@@ -263,14 +235,14 @@ test_everybody_in_from_and_sender_must_be_ones_own(void **state)
 	struct portero_conf *open_class;
 
 	for (int add = 0; add < 2; add++) {
-		setup(state);
-		fake_conf_set(conf, "allow", "@lists.x");
-		open_class = fake_conf_section(conf, "class", "open");
+		fake_setup(state);
+		fake_conf_set(fake_conf, "allow", "@lists.x");
+		open_class = fake_conf_section(fake_conf, "class", "open");
 		fake_conf_set(open_class, "allow", "any");
 		if (add)
-			fake_conf_set(conf, "header", "add_sender");
-		open_plugin();
-		assert_int_equal(portero_plugin.policy->stages_used(ctx),
+			fake_conf_set(fake_conf, "header", "add_sender");
+		fake_open();
+		assert_int_equal(portero_plugin.policy->stages_used(fake_ctx),
 		    PORTERO_MAIL | PORTERO_HEADER);
 		for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 			assert_string_equal(header("", cases[i].names,
@@ -284,27 +256,28 @@ test_everybody_in_from_and_sender_must_be_ones_own(void **state)
 						cases[i].flaw),
 			    "");
 		}
-		teardown(state);
+		fake_teardown(state);
 	}
-	setup(state);
-	fake_conf_set(conf, "header", "off");
-	open_plugin();
-	assert_int_equal(portero_plugin.policy->stages_used(ctx), PORTERO_MAIL);
+	fake_setup(state);
+	fake_conf_set(fake_conf, "header", "off");
+	fake_open();
+	assert_int_equal(
+	    portero_plugin.policy->stages_used(fake_ctx), PORTERO_MAIL);
 }
 
 int
 main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_only_own_addresses_pass_and_doubt_is_try_later),
 		TEST(test_what_is_allowed_to_all_and_to_a_class),
 		TEST(test_the_empty_sender_is_for_those_who_may),
 		cmocka_unit_test_teardown(
 		    test_everybody_in_from_and_sender_must_be_ones_own,
-		    teardown),
+		    fake_teardown),
 		cmocka_unit_test_teardown(
-		    test_what_is_no_sender_is_told_at_the_start, teardown),
+		    test_what_is_no_sender_is_told_at_the_start, fake_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

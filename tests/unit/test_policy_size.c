@@ -13,36 +13,7 @@
 
 #include "fake_host.h"
 
-static struct portero_conf *conf;
-static void *ctx;
 static struct portero_answer answer;
-
-static void
-open_plugin(void)
-{
-	char err[256] = "";
-
-	assert_int_equal(portero_plugin.open(&fake_host, conf, NULL, 0,
-			     PORTERO_SHARE_NEW, &ctx, err),
-	    0);
-}
-
-static int
-setup(void **state)
-{
-	(void)state;
-	conf = fake_conf_new(portero_plugin.options, "size");
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	portero_plugin.close(ctx);
-	fake_conf_free(&conf);
-	return 0;
-}
 
 static enum portero_verdict
 judge(enum portero_stage stage, const char *class_name, int64_t own,
@@ -55,7 +26,7 @@ judge(enum portero_stage stage, const char *class_name, int64_t own,
 
 	snprintf(who.class_name, sizeof who.class_name, "%s", class_name);
 	memset(&answer, 0, sizeof answer);
-	return portero_plugin.policy->judge(ctx, &facts, &answer);
+	return portero_plugin.policy->judge(fake_ctx, &facts, &answer);
 }
 
 static void
@@ -64,11 +35,11 @@ test_the_persons_size_comes_before_the_classs_and_the_general(void **state)
 	struct portero_conf *staff;
 
 	(void)state;
-	fake_conf_set(conf, "max", "1000");
-	staff = fake_conf_section(conf, "class", "staff");
+	fake_conf_set(fake_conf, "max", "1000");
+	staff = fake_conf_section(fake_conf, "class", "staff");
 	fake_conf_set(staff, "max", "5000");
-	fake_conf_section(conf, "class", "guests");
-	open_plugin();
+	fake_conf_section(fake_conf, "class", "guests");
+	fake_open();
 	judge(PORTERO_MAIL, "", 0, 0);
 	assert_int_equal(answer.max_size, 1000);
 	judge(PORTERO_MAIL, "staff", 0, 0);
@@ -78,7 +49,7 @@ test_the_persons_size_comes_before_the_classs_and_the_general(void **state)
 	judge(PORTERO_MAIL, "staff", 300, 0);
 	assert_int_equal(answer.max_size, 300);
 	/* nobody counts recipients: nobody need ask about them */
-	assert_int_equal(portero_plugin.policy->stages_used(ctx),
+	assert_int_equal(portero_plugin.policy->stages_used(fake_ctx),
 	    PORTERO_HELLO | PORTERO_MAIL);
 }
 
@@ -88,12 +59,12 @@ test_recipients_beyond_the_maximum_are_refused(void **state)
 	struct portero_conf *staff;
 
 	(void)state;
-	fake_conf_set(conf, "max_recipients", "2");
-	staff = fake_conf_section(conf, "class", "staff");
+	fake_conf_set(fake_conf, "max_recipients", "2");
+	staff = fake_conf_section(fake_conf, "class", "staff");
 	fake_conf_set(staff, "max_recipients", "3");
-	open_plugin();
+	fake_open();
 	assert_true(
-	    (portero_plugin.policy->stages_used(ctx) & PORTERO_RCPT) != 0);
+	    (portero_plugin.policy->stages_used(fake_ctx) & PORTERO_RCPT) != 0);
 	judge(PORTERO_MAIL, "", 0, 0);
 	assert_int_equal(answer.max_size, 0);
 	assert_int_equal(judge(PORTERO_RCPT, "", 0, 1), PORTERO_NEXT);
@@ -111,10 +82,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 		    test_the_persons_size_comes_before_the_classs_and_the_general,
-		    setup, teardown),
+		    fake_setup, fake_teardown),
 		cmocka_unit_test_setup_teardown(
-		    test_recipients_beyond_the_maximum_are_refused, setup,
-		    teardown),
+		    test_recipients_beyond_the_maximum_are_refused, fake_setup,
+		    fake_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
