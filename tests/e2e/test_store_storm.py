@@ -101,11 +101,13 @@ def test_three_limits_are_exact_on_two_hosts(sink, redis):
 
         def full(name):
             recipients, octets, unit, most = PEOPLE[name]
-            row = limits(hosts[0], name).get(
-                ("volume" if unit == "bytes" else "hour", unit))
             least = {"messages": 1, "recipients": recipients,
                      "bytes": octets + 100}[unit]
-            return row and row["open"] == 0 and row["used"] + least > most
+            with contextlib.suppress(AssertionError):  # away for a moment
+                row = limits(hosts[0], name).get(
+                    ("volume" if unit == "bytes" else "hour", unit))
+                return row and row["open"] == 0 and row["used"] + least > most
+            return False
         in_parallel(CONNECTIONS, work, 120)
         for name, (recipients, octets, unit, most) in PEOPLE.items():
             sent = [m for m in sink.messages
