@@ -140,6 +140,7 @@ group_start(struct session *s, struct str input)
 			break;
 	}
 	assert(g->n > 0); /* the caller saw the first command */
+	session_offer(s, &g->offer);
 	s->group = g;
 	group_advance(s);
 	return used;
@@ -240,7 +241,7 @@ group_item_refuse_logged(struct session *s, enum reply_name name)
 void
 group_drop_transaction(struct session *s)
 {
-	s->norphans = transaction_max_recipients(s);
+	s->norphans = (size_t)s->group->offer.rcptmax;
 	transaction_leave(&s->tx);
 	if (s->state == SMTP_IN_MAIL)
 		session_enter(s, SMTP_READY);
@@ -264,7 +265,6 @@ rest_is_plain(struct session *s)
 {
 	struct group *g = s->group;
 	bool is_utf8 = s->tx != NULL && s->tx->is_utf8;
-	size_t max = transaction_max_recipients(s);
 	size_t nrcpts = s->tx == NULL ? 0 : s->tx->naccepted;
 
 	for (size_t i = g->next; i < g->n; i++) {
@@ -275,7 +275,7 @@ rest_is_plain(struct session *s)
 		    (item->verb == SMTP_MAIL) != is_first)
 			return false;
 		if (item->verb == SMTP_MAIL &&
-		    (item->mail.size > transaction_max_size(s) ||
+		    (item->mail.size > g->offer.size ||
 			transaction_is_one_too_many(s)))
 			return false;
 		is_utf8 = is_utf8 || item->mail.is_utf8;
@@ -285,7 +285,7 @@ rest_is_plain(struct session *s)
 		if (ends_group(item->verb) && nrcpts == 0)
 			return false;
 	}
-	return nrcpts <= max &&
+	return nrcpts <= (size_t)g->offer.rcptmax &&
 	    (s->tx == NULL || nrcpts <= s->tx->rcpt_left);
 }
 
@@ -304,7 +304,7 @@ item_needs_mail(struct session *s)
 static bool
 mail_check(struct session *s, const struct item *item)
 {
-	int64_t max = transaction_max_size(s);
+	int64_t max = s->group->offer.size;
 
 	if (s->tx != NULL)
 		item_error(s, REPLY_NESTED_MAIL);
@@ -336,7 +336,7 @@ rcpt_check(struct session *s, bool is_utf8)
 		group_item_done(s);
 		return false;
 	}
-	if (tx->naccepted >= transaction_max_recipients(s)) {
+	if (tx->naccepted >= (size_t)s->group->offer.rcptmax) {
 		group_item_refuse_logged(s, REPLY_TOO_MANY_RCPTS);
 		return false;
 	}
@@ -578,6 +578,7 @@ mail_begin(struct session *s, const struct item *item)
 
 	s->norphans = 0;
 	tx->reverse_path = xstrdup(item->path);
+	tx->max_size = s->group->offer.size;
 	tx->declared_size = item->mail.size;
 	tx->is_utf8 = item->mail.is_utf8;
 }

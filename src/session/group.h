@@ -13,6 +13,7 @@
 
 #include "session/replies.h"
 #include "smtp/command.h"
+#include "smtp/ehlo.h"
 
 struct item {
 	enum smtp_verb verb;
@@ -28,6 +29,7 @@ struct group {
 	size_t n;
 	size_t next; /* the oldest item without a reply */
 	size_t end;  /* of the range */
+	struct smtp_offer offer; /* by session_offer() */
 	bool is_split;
 	struct item items[];
 };

@@ -24,13 +24,10 @@
 	    SMTP_EXT_REQUIRETLS)
 
 static uint32_t
-what_is_offered(const struct session *s)
+what_is_offered(const struct session *s, uint32_t upstream)
 {
-	struct smtp_offer upstream;
-	uint32_t on;
+	uint32_t on = (OURS | (upstream & PASSED)) & ~s->listen->hidden;
 
-	session_offer(s, &upstream);
-	on = (OURS | (upstream.extensions & PASSED)) & ~s->listen->hidden;
 	if (!(on & SMTP_EXT_8BITMIME)) /* RFC 6531 section 3.1, item 8 */
 		on &= ~(uint32_t)SMTP_EXT_SMTPUTF8;
 	if (!session_is_tls(s))
@@ -39,31 +36,23 @@ what_is_offered(const struct session *s)
 	return on;
 }
 
-static int64_t
-person_max_size(const struct session *s)
-{
-	int64_t max = transaction_max_size(s);
-
-	return s->max_size > 0 && s->max_size < max ? s->max_size : max;
-}
-
 static void
-put_line(struct session *s, const char *name, uint32_t extension)
+put_line(struct session *s, const char *name, uint32_t extension,
+    const struct smtp_offer *offer)
 {
 	struct buf *out = &s->io.out;
 
 	switch (extension) {
 	case SMTP_EXT_SIZE:
-		buf_appendf(out, "250-SIZE %lld\r\n",
-		    (long long)person_max_size(s));
+		buf_appendf(out, "250-SIZE %lld\r\n", (long long)offer->size);
 		break;
 	case SMTP_EXT_AUTH:
 		if (!session_is_logged_in(s))
 			buf_appendf(out, "250-AUTH PLAIN LOGIN\r\n");
 		break;
 	case SMTP_EXT_LIMITS:
-		buf_appendf(out, "250-LIMITS RCPTMAX=%zu\r\n",
-		    transaction_max_recipients(s));
+		buf_appendf(
+		    out, "250-LIMITS RCPTMAX=%d\r\n", (int)offer->rcptmax);
 		break;
 	default:
 		buf_appendf(out, "250-%s\r\n", name);
@@ -88,15 +77,19 @@ helo_take(struct session *s, struct str args)
 static void
 ehlo_answer(struct session *s)
 {
+	struct smtp_offer offer;
 	uint32_t extension;
 	const char *name;
 
-	s->offered = what_is_offered(s);
+	session_offer(s, &offer);
+	if (s->max_size > 0 && s->max_size < offer.size)
+		offer.size = s->max_size;
+	s->offered = what_is_offered(s, offer.extensions);
 	buf_appendf(&s->io.out, "250-%s\r\n", s->worker->config->hostname);
 	for (size_t i = 0; (name = smtp_extension_name(i, &extension)) != NULL;
 	     i++)
 		if (s->offered & extension)
-			put_line(s, name, extension);
+			put_line(s, name, extension, &offer);
 	buf_appendf(&s->io.out, "250 HELP\r\n");
 	session_touch(s);
 }

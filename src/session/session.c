@@ -19,6 +19,7 @@
 #include "session/session_private.h"
 #include "session/tls.h"
 #include "session/transaction.h"
+#include "smtp/received.h"
 
 /* Reads of one session in one loop turn, so that others get theirs. */
 #define READS_PER_TURN 4
@@ -166,8 +167,17 @@ session_is_logged_in(const struct session *s)
 void
 session_offer(const struct session *s, struct smtp_offer *to)
 {
+	const int64_t size = s->listen->max_size;
+	const int32_t rcptmax = (int32_t)s->worker->config->max_recipients;
+
 	relay_pool_offer(s->worker->pool,
 	    session_is_logged_in(s) ? s->class_name : NULL, to);
+	to->size -= SMTP_ADDED_MAX;
+	if (!(to->extensions & SMTP_EXT_SIZE) || to->size <= 0 ||
+	    to->size > size)
+		to->size = size;
+	if (to->rcptmax == 0 || to->rcptmax > rcptmax)
+		to->rcptmax = rcptmax;
 }
 
 void

@@ -118,7 +118,8 @@ void session_die(struct session *s, const char *why);
 void session_set_deadline(struct session *s, int64_t ms_from_now);
 bool session_is_tls(const struct session *s);
 bool session_is_logged_in(const struct session *s);
-/* What the upstreams offer that his mail would go to; before the login, all. */
+/* What the upstreams offer that his mail would go to; before the login, all.
+ * size and rcptmax: what a message may have, by them and by us. */
 void session_offer(const struct session *s, struct smtp_offer *to);
 
 /* One complete line or less is in `input`; returns bytes used, 0: needs more. */

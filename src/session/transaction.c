@@ -14,7 +14,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "session/session_private.h"
-#include "smtp/received.h"
 
 static struct crowd_name
 person_name(const struct session *s)
@@ -51,7 +50,6 @@ transaction_new(struct session *s)
 	tx->user = xstrdup(s->user);
 	tx->class_name = xstrdup(s->class_name);
 	tx->started_ms = worker_now_ms(s->worker);
-	tx->max_size = transaction_max_size(s);
 	tx->rcpt_left = RCPT_LEFT_UNLIMITED;
 	tx->declared_size = -1;
 	tx->reserved_bytes = INT64_MAX;
@@ -93,31 +91,6 @@ transaction_add_recipient(struct transaction *tx, const char *path)
 		    tx->capacity * sizeof *tx->recipients);
 	}
 	tx->recipients[tx->naccepted++] = xstrdup(path);
-}
-
-int64_t
-transaction_max_size(const struct session *s)
-{
-	int64_t max = s->listen->max_size, theirs;
-	struct smtp_offer offer;
-
-	session_offer(s, &offer);
-	if (!(offer.extensions & SMTP_EXT_SIZE) ||
-	    offer.size <= SMTP_ADDED_MAX)
-		return max;
-	theirs = offer.size - SMTP_ADDED_MAX;
-	return theirs < max ? theirs : max;
-}
-
-size_t
-transaction_max_recipients(const struct session *s)
-{
-	size_t max = (size_t)s->worker->config->max_recipients;
-	struct smtp_offer offer;
-
-	session_offer(s, &offer);
-	return offer.rcptmax > 0 && (size_t)offer.rcptmax < max
-	    ? (size_t)offer.rcptmax : max;
 }
 
 void

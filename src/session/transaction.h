@@ -107,11 +107,6 @@ void transaction_add_recipient(struct transaction *tx, const char *path);
 void kept_reply_set(struct kept_reply *k, const struct answer_reply *r);
 void reply_kept(struct session *s, const struct kept_reply *k);
 
-/* SIZE as offered now: the listener's, less what the upstream allows. */
-int64_t transaction_max_size(const struct session *s);
-/* Recipients in one message: ours, or fewer if the upstream says so. */
-size_t transaction_max_recipients(const struct session *s);
-
 /* What a refusal's log line says. */
 struct refusal {
 	const char *stage;  /* mail, rcpt, data, header, end, body, upstream */
