@@ -10,6 +10,7 @@ libportero_a_SOURCES += \
 	src/session/header.c \
 	src/session/hello.c \
 	src/session/judge.c \
+	src/session/loop.c \
 	src/session/ledger.c src/session/ledger.h \
 	src/session/questions.c src/session/questions.h \
 	src/session/replies.c src/session/replies.h \

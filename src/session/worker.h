@@ -54,10 +54,17 @@ struct session_worker {
 	struct crowd_sheet *sheet; /* of clients and persons; NULL: not counted */
 	uint64_t nuntold;          /* turned away since the log's last line */
 	int64_t told_ms;           /* when that was written */
+	int64_t now_ms;            /* the clock of this turn; 0: not read yet */
 	struct transaction_list detached; /* their clients have gone */
 	char buffer[WORKER_BUFFER]; /* what was read this moment */
 };
 
+/* Pool, questions, ledger and lists; args, base, config, shared and board are
+ * there. `access` is borrowed: one for each upstream. */
+void worker_open(struct session_worker *w, struct relay_access *const *access);
+/* Who is idle leaves, and whoever comes to be so: call it now and then. */
+void worker_drain(struct session_worker *w);
+void worker_end_turn(struct session_worker *w);
 /* The clock of this turn. */
 int64_t worker_now_ms(struct session_worker *w);
 void worker_count(struct session_worker *w, enum counter c, uint64_t n);

@@ -20,7 +20,6 @@
 
 #include <openssl/ssl.h>
 
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "session/ledger.h"
@@ -55,6 +54,7 @@ void
 rig_advance(long ms)
 {
 	mono_ns += ms * 1000000LL;
+	worker.now_ms = 0;
 }
 
 /* ---- TLS ---------------------------------------------------------------- */
@@ -133,42 +133,10 @@ __wrap_SSL_shutdown(SSL *ssl)
 
 /* ---- the worker --------------------------------------------------------- */
 
-int64_t
-worker_now_ms(struct session_worker *w)
-{
-	(void)w;
-	return mono_ns / 1000000;
-}
-
-void
-worker_count(struct session_worker *w, enum counter c, uint64_t n)
-{
-	shared_add(w->shared, w->args.row, c, n);
-}
-
-void
-worker_uncount(struct session_worker *w, enum counter c)
-{
-	shared_add(w->shared, w->args.row, c, (uint64_t)-1);
-}
-
-void
-worker_person_tag(struct session_worker *w, const char *id, char to[17])
-{
-	snprintf(to, 17, "%016llx",
-	    (unsigned long long)hash_sip64(w->shared->key, id, strlen(id)));
-}
-
 struct session_worker *
 rig_worker(void)
 {
 	return &worker;
-}
-
-static void
-want_flush(void *arg)
-{
-	(void)arg; /* every turn ends with a flush */
 }
 
 static char *nothing[] = { NULL };
@@ -256,12 +224,6 @@ void
 rig_open(const struct rig_choice *choice)
 {
 	struct session_worker *w = &worker;
-	struct relay_setup setup = {
-		.config = &config,
-		.row = ROW,
-		.board = &w->board,
-		.want_flush = want_flush,
-	};
 
 	config_make(choice);
 	world_make();
@@ -273,21 +235,12 @@ rig_open(const struct rig_choice *choice)
 	w->has_policies = choice->has_policies;
 	w->needs_owned = w->draining = false;
 	w->nsessions = 0;
-	TAILQ_INIT(&w->sessions);
-	TAILQ_INIT(&w->dirty);
-	TAILQ_INIT(&w->newcomers);
-	TAILQ_INIT(&w->detached);
 	memset(&w->shared->rows[ROW], 0, sizeof w->shared->rows[ROW]);
 	memset(w->board.reservations, 0,
 	    RESERVATIONS_PER_SLOT * sizeof *w->board.reservations);
 	upstream_open(w, choice->has_chunking, choice->upstream_answers);
-	setup.base = w->base;
-	setup.shared = w->shared;
-	setup.access = access_;
-	w->pool = relay_pool_new(&setup);
 	pools_open(w, choice->pools_answer);
-	w->questions = questions_new(w);
-	w->ledger = ledger_new(w);
+	worker_open(w, access_);
 	config.listens = &listens[choice->is_implicit];
 }
 
@@ -323,16 +276,8 @@ rig_connect(void)
 static void
 turn(void)
 {
-	struct session_worker *w = &worker;
-	struct session *s;
-
-	event_base_loop(w->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
-	while ((s = TAILQ_FIRST(&w->dirty)) != NULL) {
-		TAILQ_REMOVE(&w->dirty, s, dirty_entry);
-		session_end_turn(s);
-	}
-	relay_pool_flush(w->pool);
-	log_flush();
+	event_base_loop(worker.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	worker_end_turn(&worker);
 }
 
 void
@@ -353,13 +298,7 @@ rig_settle(void)
 void
 rig_drain(void)
 {
-	struct session *s;
-
-	if (!worker.draining)
-		relay_pool_drain(worker.pool);
-	worker.draining = true;
-	TAILQ_FOREACH(s, &worker.sessions, entry)
-		session_drain(s);
+	worker_drain(&worker);
 }
 
 void
