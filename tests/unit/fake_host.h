@@ -33,8 +33,8 @@ void fake_conf_set(struct portero_conf *c, const char *name,
 struct portero_conf *fake_conf_section(struct portero_conf *c,
     const char *name, const char *title);
 
-/* The plugin that the test is linked with: its options between setup and open,
- * which must succeed. */
+/* The plugin that the test is linked with: its options between setup and open;
+ * where that fails the test ends. */
 extern struct portero_conf *fake_conf;
 extern void *fake_ctx; /* NULL while it is not open */
 int fake_setup(void **state);
