@@ -2,576 +2,257 @@
  * Copyright 2026 The Portero Authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Encoder and decoder of each record, side by side: the put_ and get_ of one
- * struct list the same fields in the same order. A record starts with its
- * header; open_record() writes it and close_record() fills in the length.
+ * The fields of each record, in the order they have in it, and what must hold
+ * of them together.
  */
-#include <stdlib.h>
-
-#include "base/mem.h"
+#include "ipc/field.h"
 #include "ipc/question.h"
-#include "ipc/wire.h"
-
-#define ASKER_AT 2
-#define LENGTH_AT 4
-#define ID_AT 8
-#define DEADLINE_AT 16
-#define GENERATION_AT 24
 
 #define ALL_STAGES \
 	(PORTERO_MAIL | PORTERO_RCPT | PORTERO_DATA | PORTERO_HEADER | \
 	    PORTERO_END | PORTERO_OUTCOME | PORTERO_HELLO)
 
-struct record_scratch {
-	struct settle settles[SETTLES_MAX];
-	struct judge_mailbox mailboxes[MAILBOXES_MAX];
-	struct str *recipients;
-	size_t nrecipients; /* room for so many */
-	struct store_row *rows;
-	size_t nrows;
-	struct store_line *lines;
-	size_t nlines;
-};
-
-struct record_scratch *
-record_scratch_new(void)
-{
-	return xcalloc(1, sizeof(struct record_scratch));
-}
-
-void
-record_scratch_free(struct record_scratch **s)
-{
-	if (*s == NULL)
-		return;
-	free((*s)->recipients);
-	free((*s)->rows);
-	free((*s)->lines);
-	free(*s);
-	*s = NULL;
-}
-
-/* ---- header ------------------------------------------------------------- */
-
-static struct wire_out
-open_record(uint8_t *to, size_t size, const struct record_header *h,
-    enum record_type type)
-{
-	struct wire_out w = { .data = to,
-		.cap = size < RECORD_MAX ? size : RECORD_MAX };
-
-	wire_put_u8(&w, RECORD_VERSION);
-	wire_put_u8(&w, (uint8_t)type);
-	wire_put_u16(&w, h->asker);
-	wire_put_u32(&w, 0);
-	wire_put_u64(&w, h->id);
-	wire_put_i64(&w, h->deadline_ns);
-	wire_put_u32(&w, h->generation);
-	wire_put_u32(&w, h->incarnation);
-	wire_put_u64(&w, h->reserved);
-	return w;
-}
-
-/* The record's length, or 0: it does not fit. */
-static size_t
-close_record(struct wire_out *w)
-{
-	struct wire_out length = { .data = w->data + LENGTH_AT, .cap = 4 };
-
-	if (w->bad)
-		return 0;
-	wire_put_u32(&length, (uint32_t)w->len);
-	return w->len;
-}
-
-static bool
-is_type(uint8_t type)
-{
-	return (type >= RECORD_LOGIN && type <= RECORD_FORGET) ||
-	    (type >= RECORD_LOGIN_ANSWER && type <= RECORD_FORGET_ANSWER);
-}
-
-int
-record_head_decode(const uint8_t head[RECORD_HEADER_LEN],
-    struct record_header *h)
-{
-	struct wire_in w = { .data = head, .len = RECORD_HEADER_LEN };
-
-	h->version = wire_get_u8(&w);
-	h->type = wire_get_u8(&w);
-	h->asker = wire_get_u16(&w);
-	h->length = wire_get_u32(&w);
-	h->id = wire_get_u64(&w);
-	h->deadline_ns = wire_get_i64(&w);
-	h->generation = wire_get_u32(&w);
-	h->incarnation = wire_get_u32(&w);
-	h->reserved = wire_get_u64(&w);
-	return h->version == RECORD_VERSION && is_type(h->type) ? 0 : -1;
-}
-
-int
-record_header_decode(const uint8_t *data, size_t len, struct record_header *h)
-{
-	if (len < RECORD_HEADER_LEN || len > RECORD_MAX ||
-	    record_head_decode(data, h) == -1 || h->length != len)
-		return -1;
-	return 0;
-}
-
-/* A cursor behind the header of a record of that type; else a bad one. */
-static struct wire_in
-enter_record(const uint8_t *data, size_t len, enum record_type type)
-{
-	struct wire_in w = { .data = data,
-		.len = len,
-		.at = RECORD_HEADER_LEN };
-	struct record_header h;
-
-	if (record_header_decode(data, len, &h) == -1 || h.type != type) {
-		w.at = len;
-		w.bad = true;
+/* The functions that carry a struct of this name by the fields of this name. */
+#define ENCODE(record, type) \
+	size_t record##_encode(uint8_t *to, size_t size, \
+	    const struct record_header *h, const struct record *from) \
+	{ \
+		return record_encode(to, size, h, type, record, from); \
 	}
-	return w;
-}
 
-static int
-leave_record(const struct wire_in *w)
-{
-	return wire_done(w) ? 0 : -1;
-}
+#define CARRY(record, type) \
+	ENCODE(record, type) \
+\
+	int record##_decode(const uint8_t *data, size_t len, \
+	    struct record *to) \
+	{ \
+		return record_decode(data, len, type, record, to, NULL); \
+	}
 
-void
-record_readdress(uint8_t *data, uint16_t asker, uint64_t id,
-    int64_t deadline_ns, uint32_t generation)
-{
-	struct wire_out w = { .data = data, .cap = RECORD_HEADER_LEN };
-
-	w.len = ASKER_AT;
-	wire_put_u16(&w, asker);
-	w.len = ID_AT;
-	wire_put_u64(&w, id);
-	w.len = DEADLINE_AT;
-	wire_put_i64(&w, deadline_ns);
-	w.len = GENERATION_AT;
-	wire_put_u32(&w, generation);
-}
+/* clang-format off */
 
 /* ---- parts -------------------------------------------------------------- */
 
-static bool
-get_bool(struct wire_in *w)
-{
-	uint8_t v = wire_get_u8(w);
+static const struct field reply_fields[] = {
+	U16(answer_reply, code),
+	TEXT(answer_reply, enhanced),
+	TEXT(answer_reply, text),
+	TEXT(answer_reply, reason),
+	LAST
+};
 
-	if (v > 1)
-		w->bad = true;
-	return v == 1;
-}
+/* No store would ever settle for a longer name. */
+static const struct field settle_fields[] = {
+	RAW(settle, txid),
+	ENUM(settle, outcome, PORTERO_ACCEPTED, PORTERO_OUTCOME_UNKNOWN),
+	I64(settle, actual[PORTERO_MESSAGES]),
+	I64(settle, actual[PORTERO_RECIPIENTS]),
+	I64(settle, actual[PORTERO_BYTES]),
+	TEXT_MOST(settle, id, PERSON_ID_MAX),
+	TEXT_MOST(settle, class_name, PERSON_CLASS_MAX),
+	TEXT_MOST(settle, domain, PERSON_ID_MAX),
+	LAST
+};
+_Static_assert(PORTERO_NUNITS == 3, "each unit of a settle is carried");
 
-/* A number of an enum whose values run from first to last. */
-static int
-get_enum(struct wire_in *w, int first, int last)
-{
-	int v = wire_get_u8(w);
+static const struct field mailbox_fields[] = {
+	TEXT(judge_mailbox, address),
+	ENUM(judge_mailbox, owned, PORTERO_OWNED_UNKNOWN, PORTERO_OWNED_NO),
+	BOOL(judge_mailbox, is_sender),
+	LAST
+};
 
-	if (v < first || v > last) {
-		w->bad = true;
-		return first;
-	}
-	return v;
-}
+static const struct field recipient_fields[] = { { .kind = FIELD_TEXT }, LAST };
 
-/* A count of things of at least `least` bytes each: never more than the rest
- * of the record can hold. */
-static uint32_t
-get_count(struct wire_in *w, size_t least)
-{
-	uint32_t n = wire_get_u32(w);
+static const struct field row_fields[] = {
+	TEXT(store_row, key),
+	TEXT(store_row, limit),
+	ENUM(store_row, unit, PORTERO_MESSAGES, PORTERO_NUNITS - 1),
+	I64(store_row, max),
+	I64(store_row, used),
+	I64(store_row, resets_at),
+	U32(store_row, window_s),
+	U32(store_row, open),
+	LAST
+};
 
-	if (w->bad || n > (w->len - w->at) / least) {
-		w->bad = true;
-		return 0;
-	}
-	return n;
-}
+static const struct field line_fields[] = {
+	TEXT(store_line, name),
+	TEXT(store_line, value),
+	LAST
+};
 
-static void
-put_reply(struct wire_out *w, const struct answer_reply *r)
-{
-	wire_put_u16(w, r->code);
-	wire_put_str(w, r->enhanced);
-	wire_put_str(w, r->text);
-	wire_put_str(w, r->reason);
-}
+/* ---- records ------------------------------------------------------------ */
 
-static struct answer_reply
-get_reply(struct wire_in *w)
-{
-	struct answer_reply r;
+static const struct field login_question[] = {
+	TEXT(login_question, login),
+	TEXT(login_question, password),
+	TEXT(login_question, mechanism),
+	TEXT(login_question, client_address),
+	TEXT(login_question, listener),
+	TEXT(login_question, session_id),
+	LAST
+};
 
-	r.code = wire_get_u16(w);
-	r.enhanced = wire_get_str(w);
-	r.text = wire_get_str(w);
-	r.reason = wire_get_str(w);
-	return r;
-}
+/* What the ledger's records hold of a person is bounded here. */
+static const struct field login_answer[] = {
+	ENUM(login_answer, verdict, PORTERO_NEXT, PORTERO_DEFER),
+	BOOL(login_answer, suspended),
+	PART(login_answer, reply, reply_fields),
+	TEXT(login_answer, plugin),
+	TEXT(login_answer, cause),
+	TEXT_MOST(login_answer, id, PERSON_ID_MAX),
+	TEXT_MOST(login_answer, class_name, PERSON_CLASS_MAX),
+	TEXT_MOST(login_answer, domain, PERSON_ID_MAX),
+	TEXT_MOST(login_answer, identity, IDENTITY_MAX),
+	BOOL(login_answer, nobody),
+	U16(login_answer, tag),
+	LAST
+};
 
-static void
-put_settles(struct wire_out *w, const struct settle *s, uint32_t n)
-{
-	if (n > SETTLES_MAX)
-		w->bad = true;
-	wire_put_u32(w, n);
-	for (; n > 0 && !w->bad; n--, s++) {
-		wire_put_raw(w, s->txid, TXID_LEN);
-		wire_put_u8(w, (uint8_t)s->outcome);
-		for (int unit = 0; unit < PORTERO_NUNITS; unit++)
-			wire_put_i64(w, s->actual[unit]);
-		wire_put_str(w, s->id);
-		wire_put_str(w, s->class_name);
-		wire_put_str(w, s->domain);
-	}
-}
+static const struct field attempt_question[] = {
+	ENUM(attempt_question, attempt,
+	    PORTERO_ATTEMPT_BEGINS, PORTERO_ATTEMPT_NOBODY),
+	U16(attempt_question, tag),
+	BOOL(attempt_question, exempt),
+	TEXT(attempt_question, login),
+	TEXT(attempt_question, client_address),
+	TEXT(attempt_question, client_network),
+	TEXT(attempt_question, listener),
+	TEXT(attempt_question, session_id),
+	LAST
+};
 
-static uint32_t
-get_settles(struct wire_in *w, struct settle to[SETTLES_MAX])
-{
-	uint32_t n = wire_get_u32(w);
+static const struct field attempt_answer[] = {
+	ENUM(attempt_answer, verdict, PORTERO_NEXT, PORTERO_DEFER),
+	PART(attempt_answer, reply, reply_fields),
+	TEXT(attempt_answer, plugin),
+	TEXT(attempt_answer, limit),
+	I64(attempt_answer, used),
+	I64(attempt_answer, max),
+	I64(attempt_answer, until_s),
+	LAST
+};
 
-	if (n > SETTLES_MAX) {
-		w->bad = true;
-		return 0;
-	}
-	for (struct settle *s = to; s < to + n; s++) {
-		wire_get_raw(w, s->txid, TXID_LEN);
-		s->outcome = get_enum(w, PORTERO_ACCEPTED,
-		    PORTERO_OUTCOME_UNKNOWN);
-		for (int unit = 0; unit < PORTERO_NUNITS; unit++)
-			s->actual[unit] = wire_get_i64(w);
-		s->id = wire_get_str(w);
-		s->class_name = wire_get_str(w);
-		s->domain = wire_get_str(w);
-		/* No store would ever settle for a longer name. */
-		if (s->id.len > PERSON_ID_MAX ||
-		    s->class_name.len > PERSON_CLASS_MAX ||
-		    s->domain.len > PERSON_ID_MAX)
-			w->bad = true;
-	}
-	return n;
-}
+static const struct field forget_question[] = {
+	TEXT(forget_question, person),
+	LAST
+};
 
-static void
-put_mailboxes(struct wire_out *w, const struct judge_mailbox *m, uint32_t n)
-{
-	if (n > MAILBOXES_MAX)
-		w->bad = true;
-	wire_put_u32(w, n);
-	for (; n > 0 && !w->bad; n--, m++) {
-		wire_put_str(w, m->address);
-		wire_put_u8(w, (uint8_t)m->owned);
-		wire_put_u8(w, m->is_sender);
-	}
-}
+static const struct field forget_answer[] = {
+	BOOL(forget_answer, failed),
+	U32(forget_answer, nlogins),
+	LAST
+};
 
-static uint32_t
-get_mailboxes(struct wire_in *w, struct judge_mailbox to[MAILBOXES_MAX])
-{
-	uint32_t n = wire_get_u32(w);
+static const struct field owns_question[] = {
+	TEXT(owns_question, identity),
+	TEXT(owns_question, address),
+	TEXT(owns_question, session_id),
+	LAST
+};
 
-	if (n > MAILBOXES_MAX) {
-		w->bad = true;
-		return 0;
-	}
-	for (struct judge_mailbox *m = to; m < to + n; m++) {
-		m->address = wire_get_str(w);
-		m->owned = get_enum(w, PORTERO_OWNED_UNKNOWN, PORTERO_OWNED_NO);
-		m->is_sender = get_bool(w);
-	}
-	return n;
-}
+static const struct field owns_answer[] = {
+	ENUM(owns_answer, owned, PORTERO_OWNED_UNKNOWN, PORTERO_OWNED_NO),
+	LAST
+};
 
-/* ---- login -------------------------------------------------------------- */
+static const struct field judge_question[] = {
+	U32(judge_question, stages),
+	RAW(judge_question, txid),
+	U32(judge_question, sequence),
+	TEXT(judge_question, identity),
+	TEXT(judge_question, session_id),
+	TEXT(judge_question, listener),
+	TEXT(judge_question, client_address),
+	TEXT(judge_question, reverse_path),
+	I64(judge_question, declared_size),
+	I64(judge_question, message_size),
+	ENUM(judge_question, sender_owned,
+	    PORTERO_OWNED_UNKNOWN, PORTERO_OWNED_NO),
+	BOOL(judge_question, owned_asked),
+	ENUM(judge_question, outcome, PORTERO_PENDING, PORTERO_OUTCOME_UNKNOWN),
+	BOOL(judge_question, abandoned),
+	U32(judge_question, nrefused),
+	U32(judge_question, naccepted),
+	U32(judge_question, first_new),
+	ARRAY(judge_question, nrecipients, recipients, 0, recipient_fields),
+	ARRAY(judge_question, nsettles, settles, SETTLES_MAX, settle_fields),
+	U32(judge_question, nfrom),
+	U32(judge_question, nsender),
+	U32(judge_question, nreceived),
+	TEXT(judge_question, header_flaw),
+	BOOL(judge_question, mailboxes_asked),
+	ARRAY(judge_question, nmailboxes, mailboxes,
+	    MAILBOXES_MAX, mailbox_fields),
+	LAST
+};
 
-size_t
-login_question_encode(uint8_t *to, size_t size, const struct record_header *h,
-    const struct login_question *q)
-{
-	struct wire_out w = open_record(to, size, h, RECORD_LOGIN);
+static const struct field judge_answer[] = {
+	ENUM(judge_answer, verdict, PORTERO_NEXT, PORTERO_DEFER),
+	U32(judge_answer, stage),
+	U32(judge_answer, recipient),
+	BOOL(judge_answer, taken),
+	BOOL(judge_answer, needs_owned),
+	U32(judge_answer, wants),
+	PART(judge_answer, reply, reply_fields),
+	TEXT(judge_answer, plugin),
+	TEXT(judge_answer, limit),
+	I64(judge_answer, used),
+	I64(judge_answer, max),
+	I64(judge_answer, until_s),
+	I64(judge_answer, max_size),
+	U32(judge_answer, rcpt_left),
+	PART(judge_answer, rcpt_reply, reply_fields),
+	I64(judge_answer, reserved_bytes),
+	U32(judge_answer, nsettled),
+	TEXT(judge_answer, add_sender),
+	LAST
+};
 
-	wire_put_str(&w, q->login);
-	wire_put_str(&w, q->password);
-	wire_put_str(&w, q->mechanism);
-	wire_put_str(&w, q->client_address);
-	wire_put_str(&w, q->listener);
-	wire_put_str(&w, q->session_id);
-	return close_record(&w);
-}
+static const struct field settle_question[] = {
+	ARRAY(settle_question, nsettles, settles, SETTLES_MAX, settle_fields),
+	LAST
+};
 
-int
-login_question_decode(const uint8_t *data, size_t len, struct login_question *q)
-{
-	struct wire_in w = enter_record(data, len, RECORD_LOGIN);
+static const struct field settle_answer[] = {
+	U32(settle_answer, nsettled),
+	LAST
+};
 
-	q->login = wire_get_str(&w);
-	q->password = wire_get_str(&w);
-	q->mechanism = wire_get_str(&w);
-	q->client_address = wire_get_str(&w);
-	q->listener = wire_get_str(&w);
-	q->session_id = wire_get_str(&w);
-	return leave_record(&w);
-}
+static const struct field store_question[] = {
+	ENUM(store_question, ask, STORE_SHOW, STORE_STATUS),
+	ENUM(store_question, scope, PORTERO_PERSON, PORTERO_NSCOPES - 1),
+	TEXT(store_question, key),
+	U64(store_question, cursor),
+	LAST
+};
 
-size_t
-login_answer_encode(uint8_t *to, size_t size, const struct record_header *h,
-    const struct login_answer *a)
-{
-	struct wire_out w = open_record(to, size, h, RECORD_LOGIN_ANSWER);
+static const struct field store_answer[] = {
+	BOOL(store_answer, failed),
+	TEXT(store_answer, error),
+	U64(store_answer, cursor),
+	ARRAY(store_answer, nrows, rows, 0, row_fields),
+	ARRAY(store_answer, nlines, lines, 0, line_fields),
+	LAST
+};
 
-	if (a->identity.len > IDENTITY_MAX)
-		w.bad = true;
-	wire_put_u8(&w, (uint8_t)a->verdict);
-	wire_put_u8(&w, a->suspended);
-	put_reply(&w, &a->reply);
-	wire_put_str(&w, a->plugin);
-	wire_put_str(&w, a->cause);
-	wire_put_str(&w, a->id);
-	wire_put_str(&w, a->class_name);
-	wire_put_str(&w, a->domain);
-	wire_put_str(&w, a->identity);
-	wire_put_u8(&w, a->nobody);
-	wire_put_u16(&w, a->tag);
-	return close_record(&w);
-}
+/* clang-format on */
 
-int
-login_answer_decode(const uint8_t *data, size_t len, struct login_answer *a)
-{
-	struct wire_in w = enter_record(data, len, RECORD_LOGIN_ANSWER);
-
-	a->verdict = get_enum(&w, PORTERO_NEXT, PORTERO_DEFER);
-	a->suspended = get_bool(&w);
-	a->reply = get_reply(&w);
-	a->plugin = wire_get_str(&w);
-	a->cause = wire_get_str(&w);
-	a->id = wire_get_str(&w);
-	a->class_name = wire_get_str(&w);
-	a->domain = wire_get_str(&w);
-	a->identity = wire_get_str(&w);
-	a->nobody = get_bool(&w);
-	a->tag = wire_get_u16(&w);
-	/* What the ledger's records hold of a person is bounded here. */
-	if (a->identity.len > IDENTITY_MAX || a->id.len > PERSON_ID_MAX ||
-	    a->class_name.len > PERSON_CLASS_MAX ||
-	    a->domain.len > PERSON_ID_MAX)
-		return -1;
-	return leave_record(&w);
-}
-
-/* ---- attempt ------------------------------------------------------------ */
-
-size_t
-attempt_question_encode(uint8_t *to, size_t size, const struct record_header *h,
-    const struct attempt_question *q)
-{
-	struct wire_out w = open_record(to, size, h, RECORD_ATTEMPT);
-
-	wire_put_u8(&w, (uint8_t)q->attempt);
-	wire_put_u16(&w, q->tag);
-	wire_put_u8(&w, q->exempt);
-	wire_put_str(&w, q->login);
-	wire_put_str(&w, q->client_address);
-	wire_put_str(&w, q->client_network);
-	wire_put_str(&w, q->listener);
-	wire_put_str(&w, q->session_id);
-	return close_record(&w);
-}
-
-int
-attempt_question_decode(const uint8_t *data, size_t len,
-    struct attempt_question *q)
-{
-	struct wire_in w = enter_record(data, len, RECORD_ATTEMPT);
-
-	q->attempt = get_enum(&w, PORTERO_ATTEMPT_BEGINS,
-	    PORTERO_ATTEMPT_NOBODY);
-	q->tag = wire_get_u16(&w);
-	q->exempt = get_bool(&w);
-	q->login = wire_get_str(&w);
-	q->client_address = wire_get_str(&w);
-	q->client_network = wire_get_str(&w);
-	q->listener = wire_get_str(&w);
-	q->session_id = wire_get_str(&w);
-	return leave_record(&w);
-}
-
-size_t
-attempt_answer_encode(uint8_t *to, size_t size, const struct record_header *h,
-    const struct attempt_answer *a)
-{
-	struct wire_out w = open_record(to, size, h, RECORD_ATTEMPT_ANSWER);
-
-	wire_put_u8(&w, (uint8_t)a->verdict);
-	put_reply(&w, &a->reply);
-	wire_put_str(&w, a->plugin);
-	wire_put_str(&w, a->limit);
-	wire_put_i64(&w, a->used);
-	wire_put_i64(&w, a->max);
-	wire_put_i64(&w, a->until_s);
-	return close_record(&w);
-}
-
-int
-attempt_answer_decode(const uint8_t *data, size_t len, struct attempt_answer *a)
-{
-	struct wire_in w = enter_record(data, len, RECORD_ATTEMPT_ANSWER);
-
-	a->verdict = get_enum(&w, PORTERO_NEXT, PORTERO_DEFER);
-	a->reply = get_reply(&w);
-	a->plugin = wire_get_str(&w);
-	a->limit = wire_get_str(&w);
-	a->used = wire_get_i64(&w);
-	a->max = wire_get_i64(&w);
-	a->until_s = wire_get_i64(&w);
-	return leave_record(&w);
-}
-
-/* ---- forget ------------------------------------------------------------- */
-
-size_t
-forget_question_encode(uint8_t *to, size_t size, const struct record_header *h,
-    const struct forget_question *q)
-{
-	struct wire_out w = open_record(to, size, h, RECORD_FORGET);
-
-	wire_put_str(&w, q->person);
-	return close_record(&w);
-}
-
-int
-forget_question_decode(const uint8_t *data, size_t len,
-    struct forget_question *q)
-{
-	struct wire_in w = enter_record(data, len, RECORD_FORGET);
-
-	q->person = wire_get_str(&w);
-	return leave_record(&w);
-}
-
-size_t
-forget_answer_encode(uint8_t *to, size_t size, const struct record_header *h,
-    const struct forget_answer *a)
-{
-	struct wire_out w = open_record(to, size, h, RECORD_FORGET_ANSWER);
-
-	wire_put_u8(&w, a->failed);
-	wire_put_u32(&w, a->nlogins);
-	return close_record(&w);
-}
-
-int
-forget_answer_decode(const uint8_t *data, size_t len, struct forget_answer *a)
-{
-	struct wire_in w = enter_record(data, len, RECORD_FORGET_ANSWER);
-
-	a->failed = get_bool(&w);
-	a->nlogins = wire_get_u32(&w);
-	return leave_record(&w);
-}
-
-/* ---- owns --------------------------------------------------------------- */
-
-size_t
-owns_question_encode(uint8_t *to, size_t size, const struct record_header *h,
-    const struct owns_question *q)
-{
-	struct wire_out w = open_record(to, size, h, RECORD_OWNS);
-
-	wire_put_str(&w, q->identity);
-	wire_put_str(&w, q->address);
-	wire_put_str(&w, q->session_id);
-	return close_record(&w);
-}
-
-int
-owns_question_decode(const uint8_t *data, size_t len, struct owns_question *q)
-{
-	struct wire_in w = enter_record(data, len, RECORD_OWNS);
-
-	q->identity = wire_get_str(&w);
-	q->address = wire_get_str(&w);
-	q->session_id = wire_get_str(&w);
-	return leave_record(&w);
-}
-
-size_t
-owns_answer_encode(uint8_t *to, size_t size, const struct record_header *h,
-    const struct owns_answer *a)
-{
-	struct wire_out w = open_record(to, size, h, RECORD_OWNS_ANSWER);
-
-	wire_put_u8(&w, (uint8_t)a->owned);
-	return close_record(&w);
-}
-
-int
-owns_answer_decode(const uint8_t *data, size_t len, struct owns_answer *a)
-{
-	struct wire_in w = enter_record(data, len, RECORD_OWNS_ANSWER);
-
-	a->owned = get_enum(&w, PORTERO_OWNED_UNKNOWN, PORTERO_OWNED_NO);
-	return leave_record(&w);
-}
-
-/* ---- judge -------------------------------------------------------------- */
-
-size_t
-judge_question_encode(uint8_t *to, size_t size, const struct record_header *h,
-    const struct judge_question *q)
-{
-	struct wire_out w = open_record(to, size, h, RECORD_JUDGE);
-
-	wire_put_u32(&w, q->stages);
-	wire_put_raw(&w, q->txid, TXID_LEN);
-	wire_put_u32(&w, q->sequence);
-	wire_put_str(&w, q->identity);
-	wire_put_str(&w, q->session_id);
-	wire_put_str(&w, q->listener);
-	wire_put_str(&w, q->client_address);
-	wire_put_str(&w, q->reverse_path);
-	wire_put_i64(&w, q->declared_size);
-	wire_put_i64(&w, q->message_size);
-	wire_put_u8(&w, (uint8_t)q->sender_owned);
-	wire_put_u8(&w, q->owned_asked);
-	wire_put_u8(&w, (uint8_t)q->outcome);
-	wire_put_u8(&w, q->abandoned);
-	wire_put_u32(&w, q->nrefused);
-	wire_put_u32(&w, q->naccepted);
-	wire_put_u32(&w, q->first_new);
-	wire_put_u32(&w, q->nrecipients);
-	for (uint32_t i = 0; i < q->nrecipients && !w.bad; i++)
-		wire_put_str(&w, q->recipients[i]);
-	put_settles(&w, q->settles, q->nsettles);
-	wire_put_u32(&w, q->nfrom);
-	wire_put_u32(&w, q->nsender);
-	wire_put_u32(&w, q->nreceived);
-	wire_put_str(&w, q->header_flaw);
-	wire_put_u8(&w, q->mailboxes_asked);
-	put_mailboxes(&w, q->mailboxes, q->nmailboxes);
-	return close_record(&w);
-}
-
-static const struct str *
-get_recipients(struct wire_in *w, uint32_t n, struct record_scratch *s)
-{
-	if (n > s->nrecipients) {
-		s->recipients = xrealloc(s->recipients,
-		    n * sizeof *s->recipients);
-		s->nrecipients = n;
-	}
-	for (uint32_t i = 0; i < n; i++)
-		s->recipients[i] = wire_get_str(w);
-	return s->recipients;
-}
+CARRY(login_question, RECORD_LOGIN)
+CARRY(login_answer, RECORD_LOGIN_ANSWER)
+CARRY(attempt_question, RECORD_ATTEMPT)
+CARRY(attempt_answer, RECORD_ATTEMPT_ANSWER)
+CARRY(forget_question, RECORD_FORGET)
+CARRY(forget_answer, RECORD_FORGET_ANSWER)
+CARRY(owns_question, RECORD_OWNS)
+CARRY(owns_answer, RECORD_OWNS_ANSWER)
+CARRY(store_question, RECORD_STORE)
+ENCODE(judge_question, RECORD_JUDGE)
+ENCODE(judge_answer, RECORD_JUDGE_ANSWER)
+ENCODE(settle_question, RECORD_SETTLE)
+ENCODE(settle_answer, RECORD_SETTLE_ANSWER)
+ENCODE(store_answer, RECORD_STORE_ANSWER)
 
 /* MAIL, RCPT and DATA in any mix, or one of the others alone. */
 static bool
@@ -588,250 +269,51 @@ int
 judge_question_decode(const uint8_t *data, size_t len, struct judge_question *q,
     struct record_scratch *s)
 {
-	struct wire_in w = enter_record(data, len, RECORD_JUDGE);
-
-	q->stages = wire_get_u32(&w);
-	wire_get_raw(&w, q->txid, TXID_LEN);
-	q->sequence = wire_get_u32(&w);
-	q->identity = wire_get_str(&w);
-	q->session_id = wire_get_str(&w);
-	q->listener = wire_get_str(&w);
-	q->client_address = wire_get_str(&w);
-	q->reverse_path = wire_get_str(&w);
-	q->declared_size = wire_get_i64(&w);
-	q->message_size = wire_get_i64(&w);
-	q->sender_owned = get_enum(&w, PORTERO_OWNED_UNKNOWN, PORTERO_OWNED_NO);
-	q->owned_asked = get_bool(&w);
-	q->outcome = get_enum(&w, PORTERO_PENDING, PORTERO_OUTCOME_UNKNOWN);
-	q->abandoned = get_bool(&w);
-	q->nrefused = wire_get_u32(&w);
-	q->naccepted = wire_get_u32(&w);
-	q->first_new = wire_get_u32(&w);
-	q->nrecipients = get_count(&w, 4);
-	q->recipients = get_recipients(&w, q->nrecipients, s);
-	q->nsettles = get_settles(&w, s->settles);
-	q->settles = s->settles;
-	q->nfrom = wire_get_u32(&w);
-	q->nsender = wire_get_u32(&w);
-	q->nreceived = wire_get_u32(&w);
-	q->header_flaw = wire_get_str(&w);
-	q->mailboxes_asked = get_bool(&w);
-	q->nmailboxes = get_mailboxes(&w, s->mailboxes);
-	q->mailboxes = s->mailboxes;
-	if (!are_stages(q->stages) || q->first_new > q->nrecipients ||
+	if (record_decode(data, len, RECORD_JUDGE, judge_question, q, s) ==
+		-1 ||
+	    !are_stages(q->stages) || q->first_new > q->nrecipients ||
 	    q->declared_size < -1 || q->message_size < -1)
 		return -1;
-	return leave_record(&w);
-}
-
-size_t
-judge_answer_encode(uint8_t *to, size_t size, const struct record_header *h,
-    const struct judge_answer *a)
-{
-	struct wire_out w = open_record(to, size, h, RECORD_JUDGE_ANSWER);
-
-	wire_put_u8(&w, (uint8_t)a->verdict);
-	wire_put_u32(&w, a->stage);
-	wire_put_u32(&w, a->recipient);
-	wire_put_u8(&w, a->taken);
-	wire_put_u8(&w, a->needs_owned);
-	wire_put_u32(&w, a->wants);
-	put_reply(&w, &a->reply);
-	wire_put_str(&w, a->plugin);
-	wire_put_str(&w, a->limit);
-	wire_put_i64(&w, a->used);
-	wire_put_i64(&w, a->max);
-	wire_put_i64(&w, a->until_s);
-	wire_put_i64(&w, a->max_size);
-	wire_put_u32(&w, a->rcpt_left);
-	put_reply(&w, &a->rcpt_reply);
-	wire_put_i64(&w, a->reserved_bytes);
-	wire_put_u32(&w, a->nsettled);
-	wire_put_str(&w, a->add_sender);
-	return close_record(&w);
+	return 0;
 }
 
 int
 judge_answer_decode(const uint8_t *data, size_t len, struct judge_answer *a)
 {
-	struct wire_in w = enter_record(data, len, RECORD_JUDGE_ANSWER);
-	uint32_t stage;
+	const uint32_t all = ALL_STAGES;
 
-	a->verdict = get_enum(&w, PORTERO_NEXT, PORTERO_DEFER);
-	stage = wire_get_u32(&w);
-	a->stage = stage;
-	a->recipient = wire_get_u32(&w);
-	a->taken = get_bool(&w);
-	a->needs_owned = get_bool(&w);
-	a->wants = wire_get_u32(&w);
-	a->reply = get_reply(&w);
-	a->plugin = wire_get_str(&w);
-	a->limit = wire_get_str(&w);
-	a->used = wire_get_i64(&w);
-	a->max = wire_get_i64(&w);
-	a->until_s = wire_get_i64(&w);
-	a->max_size = wire_get_i64(&w);
-	a->rcpt_left = wire_get_u32(&w);
-	a->rcpt_reply = get_reply(&w);
-	a->reserved_bytes = wire_get_i64(&w);
-	a->nsettled = wire_get_u32(&w);
-	a->add_sender = wire_get_str(&w);
-	if ((stage & ~(uint32_t)ALL_STAGES) != 0 ||
-	    (stage & (stage - 1)) != 0 ||
-	    (a->wants & ~(uint32_t)ALL_STAGES) != 0 || a->max_size < 0 ||
+	if (record_decode(data, len, RECORD_JUDGE_ANSWER, judge_answer, a,
+		NULL) == -1 ||
+	    (a->stage & ~all) != 0 || (a->stage & (a->stage - 1)) != 0 ||
+	    (a->wants & ~all) != 0 || a->max_size < 0 ||
 	    a->reserved_bytes < 0 || a->nsettled > SETTLES_MAX)
 		return -1;
-	return leave_record(&w);
-}
-
-/* ---- settle ------------------------------------------------------------- */
-
-size_t
-settle_question_encode(uint8_t *to, size_t size, const struct record_header *h,
-    const struct settle_question *q)
-{
-	struct wire_out w = open_record(to, size, h, RECORD_SETTLE);
-
-	put_settles(&w, q->settles, q->nsettles);
-	return close_record(&w);
+	return 0;
 }
 
 int
 settle_question_decode(const uint8_t *data, size_t len,
     struct settle_question *q, struct record_scratch *s)
 {
-	struct wire_in w = enter_record(data, len, RECORD_SETTLE);
-
-	q->nsettles = get_settles(&w, s->settles);
-	q->settles = s->settles;
-	return leave_record(&w);
-}
-
-size_t
-settle_answer_encode(uint8_t *to, size_t size, const struct record_header *h,
-    const struct settle_answer *a)
-{
-	struct wire_out w = open_record(to, size, h, RECORD_SETTLE_ANSWER);
-
-	wire_put_u32(&w, a->nsettled);
-	return close_record(&w);
+	return record_decode(data, len, RECORD_SETTLE, settle_question, q, s);
 }
 
 int
 settle_answer_decode(const uint8_t *data, size_t len, struct settle_answer *a)
 {
-	struct wire_in w = enter_record(data, len, RECORD_SETTLE_ANSWER);
-
-	a->nsettled = wire_get_u32(&w);
-	if (a->nsettled > SETTLES_MAX)
+	if (record_decode(data, len, RECORD_SETTLE_ANSWER, settle_answer, a,
+		NULL) == -1 ||
+	    a->nsettled > SETTLES_MAX)
 		return -1;
-	return leave_record(&w);
-}
-
-/* ---- store -------------------------------------------------------------- */
-
-size_t
-store_question_encode(uint8_t *to, size_t size, const struct record_header *h,
-    const struct store_question *q)
-{
-	struct wire_out w = open_record(to, size, h, RECORD_STORE);
-
-	wire_put_u8(&w, (uint8_t)q->ask);
-	wire_put_u8(&w, (uint8_t)q->scope);
-	wire_put_str(&w, q->key);
-	wire_put_u64(&w, q->cursor);
-	return close_record(&w);
-}
-
-int
-store_question_decode(const uint8_t *data, size_t len, struct store_question *q)
-{
-	struct wire_in w = enter_record(data, len, RECORD_STORE);
-
-	q->ask = get_enum(&w, STORE_SHOW, STORE_STATUS);
-	q->scope = get_enum(&w, PORTERO_PERSON, PORTERO_NSCOPES - 1);
-	q->key = wire_get_str(&w);
-	q->cursor = wire_get_u64(&w);
-	return leave_record(&w);
-}
-
-size_t
-store_answer_encode(uint8_t *to, size_t size, const struct record_header *h,
-    const struct store_answer *a)
-{
-	struct wire_out w = open_record(to, size, h, RECORD_STORE_ANSWER);
-
-	wire_put_u8(&w, a->failed);
-	wire_put_str(&w, a->error);
-	wire_put_u64(&w, a->cursor);
-	wire_put_u32(&w, a->nrows);
-	for (uint32_t i = 0; i < a->nrows && !w.bad; i++) {
-		wire_put_str(&w, a->rows[i].key);
-		wire_put_str(&w, a->rows[i].limit);
-		wire_put_u8(&w, (uint8_t)a->rows[i].unit);
-		wire_put_i64(&w, a->rows[i].max);
-		wire_put_i64(&w, a->rows[i].used);
-		wire_put_i64(&w, a->rows[i].resets_at);
-		wire_put_u32(&w, a->rows[i].window_s);
-		wire_put_u32(&w, a->rows[i].open);
-	}
-	wire_put_u32(&w, a->nlines);
-	for (uint32_t i = 0; i < a->nlines && !w.bad; i++) {
-		wire_put_str(&w, a->lines[i].name);
-		wire_put_str(&w, a->lines[i].value);
-	}
-	return close_record(&w);
-}
-
-static const struct store_row *
-get_rows(struct wire_in *w, uint32_t n, struct record_scratch *s)
-{
-	if (n > s->nrows) {
-		s->rows = xrealloc(s->rows, n * sizeof *s->rows);
-		s->nrows = n;
-	}
-	for (uint32_t i = 0; i < n; i++) {
-		s->rows[i].key = wire_get_str(w);
-		s->rows[i].limit = wire_get_str(w);
-		s->rows[i].unit = get_enum(w, PORTERO_MESSAGES,
-		    PORTERO_NUNITS - 1);
-		s->rows[i].max = wire_get_i64(w);
-		s->rows[i].used = wire_get_i64(w);
-		s->rows[i].resets_at = wire_get_i64(w);
-		s->rows[i].window_s = wire_get_u32(w);
-		s->rows[i].open = wire_get_u32(w);
-	}
-	return s->rows;
-}
-
-static const struct store_line *
-get_lines(struct wire_in *w, uint32_t n, struct record_scratch *s)
-{
-	if (n > s->nlines) {
-		s->lines = xrealloc(s->lines, n * sizeof *s->lines);
-		s->nlines = n;
-	}
-	for (uint32_t i = 0; i < n; i++) {
-		s->lines[i].name = wire_get_str(w);
-		s->lines[i].value = wire_get_str(w);
-	}
-	return s->lines;
+	return 0;
 }
 
 int
 store_answer_decode(const uint8_t *data, size_t len, struct store_answer *a,
     struct record_scratch *s)
 {
-	struct wire_in w = enter_record(data, len, RECORD_STORE_ANSWER);
-
-	a->failed = get_bool(&w);
-	a->error = wire_get_str(&w);
-	a->cursor = wire_get_u64(&w);
-	a->nrows = get_count(&w, 41);
-	a->rows = get_rows(&w, a->nrows, s);
-	a->nlines = get_count(&w, 8);
-	a->lines = get_lines(&w, a->nlines, s);
-	return leave_record(&w);
+	return record_decode(data, len, RECORD_STORE_ANSWER, store_answer, a,
+	    s);
 }
 
 /* ---- in a dead worker's place ------------------------------------------- */

@@ -3,9 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Questions of session workers (and of the control process) to the blocking
- * pools, and their answers: one SOCK_SEQPACKET record each, at most
- * RECORD_MAX bytes, never empty. Decoders accept exactly what the encoders
- * write or refuse the whole.
+ * pools, and their answers: a record each.
  *
  * Strings in a decoded struct point into the record: use them before the
  * buffer is reused.
@@ -20,10 +18,8 @@
 #include <portero/plugin.h>
 
 #include "base/str.h"
+#include "ipc/record.h"
 
-#define RECORD_VERSION 1
-#define RECORD_MAX 65536
-#define RECORD_HEADER_LEN 40
 #define IDENTITY_MAX 4096  /* encoded */
 #define PERSON_ID_MAX 255  /* canonical id, or its domain */
 #define PERSON_CLASS_MAX 63
@@ -32,37 +28,6 @@
 #define MAILBOXES_MAX 32   /* of one header */
 #define SETTLES_MAX 16     /* settles that may ride on one question */
 #define ASKER_MASTER 0xffffu /* header.asker of a settle sent by the master */
-
-enum record_type {
-	RECORD_LOGIN = 1, /* auth pool */
-	RECORD_OWNS,      /* auth pool */
-	RECORD_JUDGE,     /* policy pool */
-	RECORD_SETTLE,    /* policy pool: settles without a judge */
-	RECORD_STORE,     /* policy pool, from control: the operator asks */
-	RECORD_ATTEMPT,   /* policy pool: may a login be tried, and what became of it */
-	RECORD_FORGET,    /* auth pool, from control: flush the login cache */
-	RECORD_LOGIN_ANSWER = 101,
-	RECORD_OWNS_ANSWER,
-	RECORD_JUDGE_ANSWER,
-	RECORD_SETTLE_ANSWER,
-	RECORD_STORE_ANSWER,
-	RECORD_ATTEMPT_ANSWER,
-	RECORD_FORGET_ANSWER
-};
-
-/* Every record begins with this, so that the master can answer for a crashed
- * worker from the scoreboard without knowing the question. */
-struct record_header {
-	uint8_t version;
-	uint8_t type;        /* enum record_type */
-	uint16_t asker;      /* index of the answer pair in the generation */
-	uint32_t length;     /* of the whole record */
-	uint64_t id;         /* never reused; the answer repeats it */
-	int64_t deadline_ns; /* monotonic; a worker drops what is past it */
-	uint32_t generation;
-	uint32_t incarnation; /* of the asking process */
-	uint64_t reserved;
-};
 
 /* A reply for the client, as carried. */
 struct answer_reply {
@@ -235,52 +200,38 @@ struct store_answer {
 	const struct store_line *lines; /* likewise */
 };
 
-/* Memory that a decoder hands arrays out of; reused by the next decode. */
-struct record_scratch;
-struct record_scratch *record_scratch_new(void);
-void record_scratch_free(struct record_scratch **s);
-
 /* Encoders: bytes written to `to`, or 0 when it does not fit RECORD_MAX. The
  * header's version, type and length are filled in. */
-size_t login_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct login_question *q);
-size_t attempt_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct attempt_question *q);
-size_t attempt_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct attempt_answer *a);
-size_t forget_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct forget_question *q);
-size_t forget_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct forget_answer *a);
-size_t owns_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct owns_question *q);
-size_t judge_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct judge_question *q);
-size_t settle_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct settle_question *q);
-size_t store_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct store_question *q);
-size_t login_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct login_answer *a);
-size_t owns_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct owns_answer *a);
-size_t judge_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct judge_answer *a);
-size_t settle_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct settle_answer *a);
-size_t store_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct store_answer *a);
-
-/* The header of a record of len bytes: 0, or -1 if version, type or length are wrong. */
-int record_header_decode(const uint8_t *data, size_t len, struct record_header *h);
-/* The same of a header alone. */
-int record_head_decode(const uint8_t head[RECORD_HEADER_LEN], struct record_header *h);
+size_t login_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct login_question *from);
+size_t attempt_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct attempt_question *from);
+size_t attempt_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct attempt_answer *from);
+size_t forget_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct forget_question *from);
+size_t forget_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct forget_answer *from);
+size_t owns_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct owns_question *from);
+size_t judge_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct judge_question *from);
+size_t settle_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct settle_question *from);
+size_t store_question_encode(uint8_t *to, size_t size, const struct record_header *h, const struct store_question *from);
+size_t login_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct login_answer *from);
+size_t owns_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct owns_answer *from);
+size_t judge_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct judge_answer *from);
+size_t settle_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct settle_answer *from);
+size_t store_answer_encode(uint8_t *to, size_t size, const struct record_header *h, const struct store_answer *from);
 
 /* Decoders: 0, or -1 when anything is not as the encoder writes it. */
-int login_question_decode(const uint8_t *data, size_t len, struct login_question *q);
-int attempt_question_decode(const uint8_t *data, size_t len, struct attempt_question *q);
-int attempt_answer_decode(const uint8_t *data, size_t len, struct attempt_answer *a);
-int forget_question_decode(const uint8_t *data, size_t len, struct forget_question *q);
-int forget_answer_decode(const uint8_t *data, size_t len, struct forget_answer *a);
-int owns_question_decode(const uint8_t *data, size_t len, struct owns_question *q);
+int login_question_decode(const uint8_t *data, size_t len, struct login_question *to);
+int attempt_question_decode(const uint8_t *data, size_t len, struct attempt_question *to);
+int attempt_answer_decode(const uint8_t *data, size_t len, struct attempt_answer *to);
+int forget_question_decode(const uint8_t *data, size_t len, struct forget_question *to);
+int forget_answer_decode(const uint8_t *data, size_t len, struct forget_answer *to);
+int owns_question_decode(const uint8_t *data, size_t len, struct owns_question *to);
 int judge_question_decode(const uint8_t *data, size_t len, struct judge_question *q, struct record_scratch *s);
 int settle_question_decode(const uint8_t *data, size_t len, struct settle_question *q, struct record_scratch *s);
-int store_question_decode(const uint8_t *data, size_t len, struct store_question *q);
-int login_answer_decode(const uint8_t *data, size_t len, struct login_answer *a);
-int owns_answer_decode(const uint8_t *data, size_t len, struct owns_answer *a);
+int store_question_decode(const uint8_t *data, size_t len, struct store_question *to);
+int login_answer_decode(const uint8_t *data, size_t len, struct login_answer *to);
+int owns_answer_decode(const uint8_t *data, size_t len, struct owns_answer *to);
 int judge_answer_decode(const uint8_t *data, size_t len, struct judge_answer *a);
 int settle_answer_decode(const uint8_t *data, size_t len, struct settle_answer *a);
 int store_answer_decode(const uint8_t *data, size_t len, struct store_answer *a, struct record_scratch *s);
-
-/* Rewrites id, deadline, generation and asker of an encoded question in place:
- * a stored settle is sent again as a new question. */
-void record_readdress(uint8_t *data, uint16_t asker, uint64_t id, int64_t deadline_ns, uint32_t generation);
 
 /* The answer a worker would have given had it not died: DEFER, cause "crash" or
  * "timeout"; for a settle nothing is settled, for a store question failed. Bytes written. */
