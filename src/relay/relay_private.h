@@ -13,6 +13,8 @@
  *   route.c        which host a transaction goes to
  *   dial.c         a fresh connection, by trying hosts and their addresses
  *   transaction.c  one transaction on a connection
+ *   steps.c        what is said until 354, kept and said
+ *   chunks.c       a body that goes up by BDAT
  *   map.c          which replies a client may see
  *
  * A connection has one user at a time: the search that opened it, a
@@ -247,9 +249,9 @@ struct relay {
 	const struct relay_host *peer; /* borrowed; the last that was reached */
 	struct event later;      /* what may not happen within a call */
 
-	struct relay_item *items; /* owned */
+	struct relay_item *items; /* owned; they and their strings by steps.c */
 	uint32_t nitems, room, nsent, nanswered;
-	struct buf paths;
+	struct buf paths; /* owned */
 	struct smtp_mail mail; /* its strings in mail_text */
 	char *mail_text;       /* owned */
 	bool reused;    /* the connection was idle before */
@@ -281,6 +283,21 @@ struct relay {
 	bool introducing;    /* the answer is awaited */
 	uint64_t introduction_end; /* in the stream */
 };
+
+/* Says the next step. */
+void relay_steps_say(struct relay *r);
+/* All but the refused ones are to be said again. */
+void relay_steps_rewind(struct relay *r);
+void relay_steps_forget(struct relay *r);
+/* For steps.c: one was added, say it or seek whom to say it to. */
+void relay_go_on(struct relay *r);
+
+bool relay_chunks_fit(const struct relay *r);
+/* What was gathered and then this, as one chunk. */
+void relay_chunks_send(
+    struct relay *r, const char *data, size_t len, bool is_last);
+/* Is it the answer to a chunk, and a good one? */
+bool relay_chunks_reply(struct relay *r, const struct smtp_reply *reply);
 
 /* Must the upstream be told who this connection is for, before all else? Then
  * it goes through its first words once more. */

@@ -8,8 +8,8 @@
  * between two steps, the second one is sought at the next step: an upstream
  * that restarts needs its time.
  *
- * It owns the steps (until 354) and borrows the connection from the pool. What
- * always holds:
+ * It owns the steps (until 354; steps.c keeps and says them) and borrows the
+ * connection from the pool. What always holds:
  *  - An answer counts only if its question was written before it came.
  *  - Nothing of a message is sent twice: after 354 there is no second try.
  *  - Once a write that carries the whole dot was tried the only failure is
@@ -45,17 +45,6 @@ enter(struct relay *r, enum relay_state to)
 
 	assert((may[r->state] & TO(to)) != 0);
 	r->state = to;
-}
-
-static void
-forget_steps(struct relay *r)
-{
-	free(r->items);
-	r->items = NULL;
-	r->nitems = r->room = r->nsent = r->nanswered = 0;
-	free(r->mail_text);
-	r->mail_text = NULL;
-	buf_free(&r->paths);
 }
 
 static void
@@ -103,18 +92,13 @@ replay(struct relay *r, bool elsewhere)
 {
 	bool is_awaited = r->nanswered < r->nitems;
 	uint64_t here = (uint64_t)1 << r->host->index;
-	uint32_t i, n = 0;
 
 	if (elsewhere && relay_route_pick(
 			     r->pool, r->ticket.class_name, r->ticket.needs, here) != NULL) {
 		r->excluded |= here;
 		relay_set_host(r, NULL);
 	}
-	for (i = 0; i < r->nitems; i++)
-		if (i >= r->nanswered || r->items[i].accepted)
-			r->items[n++] = r->items[i];
-	r->nitems = n;
-	r->nsent = r->nanswered = 0;
+	relay_steps_rewind(r);
 	event_del(&r->later); /* the leave for chunks was of the lost one */
 	r->replayed = true;
 	r->reused = false;
@@ -212,37 +196,6 @@ answer(struct relay *r, enum relay_step step, const struct smtp_reply *reply,
 	smtp_reply_free(&ours);
 }
 
-static struct buf words; /* a command in the making; for all transactions */
-
-static void
-say(struct relay *r, struct relay_item *item)
-{
-	struct relay_conn *c = r->conn;
-
-	buf_consume(&words, buf_len(&words));
-	switch (item->step) {
-	case RELAY_MAIL:
-		buf_appendf(&words, "MAIL FROM:<%.*s>", (int)r->mail.path.len,
-		    r->mail.path.ptr);
-		smtp_mail_params(&words, &r->mail, c->offer.extensions);
-		c->mails++;
-		break;
-	case RELAY_RCPT:
-		buf_append_str(&words, STR("RCPT TO:"));
-		buf_append(
-		    &words, buf_data(&r->paths) + item->at, item->len);
-		break;
-	case RELAY_DATA:
-		buf_append_str(&words, STR("DATA"));
-		break;
-	case RELAY_DOT:
-		break; /* never kept as an item */
-	}
-	buf_append_str(&words, STR("\r\n"));
-	relay_conn_write(c, buf_data(&words), buf_len(&words));
-	item->end = c->queued;
-}
-
 /* The oldest unanswered step has its time from now on. */
 static void
 await_answer(struct relay *r)
@@ -251,15 +204,6 @@ await_answer(struct relay *r)
 
 	relay_conn_expect(
 	    r->conn, any ? r->host->config->reply_timeout_ms : 0);
-}
-
-/* Chunks without pipelining would cost a round trip each. */
-static bool
-takes_chunks(const struct relay *r)
-{
-	const uint32_t needed = SMTP_EXT_CHUNKING | SMTP_EXT_PIPELINING;
-
-	return r->may_chunk && (r->conn->offer.extensions & needed) == needed;
 }
 
 /* Says what may be said now: all, or one step at a time. */
@@ -282,13 +226,14 @@ say_steps(struct relay *r)
 			    "the upstream no longer offers what was promised");
 			return;
 		}
-		if (r->items[r->nsent].step == RELAY_DATA && takes_chunks(r)) {
+		if (r->items[r->nsent].step == RELAY_DATA &&
+		    relay_chunks_fit(r)) {
 			/* nothing to say, but leave to go on */
 			if (r->nsent == r->nanswered)
 				event_active(&r->later, EV_TIMEOUT, 1);
 			return;
 		}
-		say(r, &r->items[r->nsent++]);
+		relay_steps_say(r);
 		if (r->nsent == r->nanswered + 1 && !r->introducing)
 			await_answer(r);
 	}
@@ -321,7 +266,7 @@ note_step(struct relay *r, struct relay_item *item,
 		break;
 	case RELAY_DATA:
 		smtp_reply_summary(r->go_ahead, sizeof(r->go_ahead), reply);
-		forget_steps(r);
+		relay_steps_forget(r);
 		enter(r, accepted ? TXN_BODY : TXN_DONE);
 		break;
 	case RELAY_DOT:
@@ -434,34 +379,13 @@ begin_chunks(struct relay *r)
 	struct smtp_reply go = { .code = 354, .nlines = 1 };
 
 	buf_append_str(&go.text, STR("Go on"));
-	forget_steps(r);
+	relay_steps_forget(r);
 	if (r->recipient) {
 		enter(r, TXN_BODY);
 		r->chunked = true;
 	}
 	r->cb->on_reply(r->owner, RELAY_DATA, &go, true, false);
 	smtp_reply_free(&go);
-}
-
-/* Is it the answer to a chunk, and a good one? */
-static bool
-on_chunk_reply(struct relay *r, const struct smtp_reply *reply)
-{
-	bool was_full = r->nchunks == RELAY_CHUNKS;
-
-	if (r->nchunks == 0 || reply->code != 250 ||
-	    r->conn->sent < r->chunk_ends[0])
-		return false;
-	r->nchunks--;
-	memmove(r->chunk_ends, r->chunk_ends + 1,
-	    r->nchunks * sizeof(r->chunk_ends[0]));
-	if (r->state == TXN_DOT)
-		return true;
-	relay_conn_expect(r->conn,
-	    r->nchunks == 0 ? 0 : r->host->config->reply_timeout_ms);
-	if (was_full)
-		r->cb->on_room(r->owner);
-	return true;
 }
 
 /* The whole message has not been written yet. */
@@ -515,11 +439,11 @@ on_reply(void *arg, struct smtp_reply *reply)
 			on_step_reply(r, reply);
 		break;
 	case TXN_BODY:
-		if (!on_chunk_reply(r, reply))
+		if (!relay_chunks_reply(r, reply))
 			on_early_reply(r, reply);
 		break;
 	case TXN_DOT:
-		if (on_chunk_reply(r, reply))
+		if (relay_chunks_reply(r, reply))
 			break;
 		if (r->conn->sent < r->dot_end || r->nchunks > 0)
 			on_early_reply(r, reply);
@@ -635,80 +559,13 @@ relay_open(struct relay_pool *p, const struct relay_callbacks *cb, void *owner,
 	return r;
 }
 
-static void
-add_step(struct relay *r, enum relay_step step, uint32_t needs,
-    const struct buf *args)
+void
+relay_go_on(struct relay *r)
 {
-	struct relay_item *item;
-
-	if (r->state > TXN_STEPS)
-		return; /* it failed, which will be told */
-	if (r->nitems == r->room) {
-		r->room = r->room == 0 ? 4 : 2 * r->room;
-		r->items = xrealloc(r->items, r->room * sizeof(*r->items));
-	}
-	item = &r->items[r->nitems++];
-	*item = (struct relay_item){ .step = step,
-		.at = (uint32_t)buf_len(&r->paths),
-		.len = (uint32_t)buf_len(args),
-		.needs = needs };
-	if (buf_len(args) > 0)
-		buf_append(&r->paths, buf_data(args), buf_len(args));
 	if (r->state == TXN_STEPS)
 		say_steps(r);
 	else if (r->state == TXN_ADJOURNED)
 		seek_anew(r);
-}
-
-/* Copies a string to *to, moves that behind it. */
-static struct str
-keep(char **to, struct str s)
-{
-	struct str kept = { *to, s.len };
-
-	assert(s.len == 0 || (memchr(s.ptr, '\r', s.len) == NULL &&
-				 memchr(s.ptr, '\n', s.len) == NULL));
-	if (s.len > 0)
-		memcpy(*to, s.ptr, s.len);
-	*to += s.len;
-	return kept;
-}
-
-void
-relay_mail(struct relay *r, const struct smtp_mail *mail, int64_t size_added)
-{
-	/* Everybody takes 8-bit text, also who does not say so. */
-	uint32_t needs = smtp_mail_needs(mail) & ~(uint32_t)SMTP_EXT_8BITMIME;
-	const struct buf none = { 0 };
-	char *at = xmalloc(
-	    mail->path.len + mail->envid.len + mail->auth.len + 1);
-
-	r->mail_text = at;
-	r->mail = *mail;
-	if (mail->size >= 0)
-		r->mail.size += size_added;
-	r->mail.path = keep(&at, mail->path);
-	r->mail.envid = keep(&at, mail->envid);
-	r->mail.auth = keep(&at, mail->auth);
-	add_step(r, RELAY_MAIL, needs, &none);
-}
-
-void
-relay_rcpt(struct relay *r, const struct smtp_rcpt *rcpt)
-{
-	buf_consume(&words, buf_len(&words));
-	buf_appendf(&words, "<%.*s>", (int)rcpt->path.len, rcpt->path.ptr);
-	smtp_rcpt_params(&words, rcpt, ~0u);
-	assert(memchr(buf_data(&words), '\n', buf_len(&words)) == NULL);
-	add_step(r, RELAY_RCPT, smtp_rcpt_needs(rcpt), &words);
-}
-
-void
-relay_data(struct relay *r)
-{
-	const struct buf none = { 0 };
-
-	add_step(r, RELAY_DATA, 0, &none);
 }
 
 void
@@ -724,28 +581,6 @@ relay_is_chunked(const struct relay *r)
 	return r->chunked;
 }
 
-/* What was gathered and then this, as one chunk. */
-static void
-send_chunk(struct relay *r, const char *data, size_t len, bool is_last)
-{
-	struct relay_conn *c = r->conn;
-	char line[40];
-	int n = snprintf(line, sizeof(line), "BDAT %zu%s\r\n",
-	    buf_len(&r->chunk) + len, is_last ? " LAST" : "");
-
-	relay_conn_write(c, line, (size_t)n);
-	if (buf_len(&r->chunk) > 0)
-		relay_conn_stream(c, buf_data(&r->chunk), buf_len(&r->chunk));
-	if (len > 0)
-		relay_conn_stream(c, data, len);
-	buf_consume(&r->chunk, buf_len(&r->chunk));
-	if (is_last)
-		return;
-	if (r->nchunks == 0)
-		relay_conn_expect(c, r->host->config->reply_timeout_ms);
-	r->chunk_ends[r->nchunks++] = c->queued;
-}
-
 void
 relay_body(struct relay *r, const char *data, size_t len)
 {
@@ -757,7 +592,7 @@ relay_body(struct relay *r, const char *data, size_t len)
 		 r->nchunks == RELAY_CHUNKS)
 		buf_append(&r->chunk, data, len);
 	else
-		send_chunk(r, data, len, false);
+		relay_chunks_send(r, data, len, false);
 }
 
 bool
@@ -772,7 +607,7 @@ relay_dot(struct relay *r)
 {
 	if (r->state == TXN_BODY) {
 		if (r->chunked)
-			send_chunk(r, NULL, 0, true);
+			relay_chunks_send(r, NULL, 0, true);
 		else
 			relay_conn_write(r->conn, ".\r\n", 3);
 		r->dot_end = r->conn->queued;
@@ -813,7 +648,7 @@ relay_close(struct relay **relay)
 	relay_conn_close(&r->conn);
 	relay_set_host(r, NULL);
 	event_del(&r->later);
-	forget_steps(r);
+	relay_steps_forget(r);
 	buf_free(&r->chunk);
 	smtp_reply_free(&r->early);
 	free(r->detail);
