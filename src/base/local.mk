@@ -1,4 +1,5 @@
 libportero_a_SOURCES += \
+	src/base/ascii.h \
 	src/base/buf.c src/base/buf.h \
 	src/base/clock.c src/base/clock.h \
 	src/base/error.c src/base/error.h \

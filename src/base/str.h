@@ -38,6 +38,23 @@ str_case_eq(struct str a, struct str b)
 	    (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* Takes what comes before the first `end` off s, and the `end`; all, if there
+ * is none. */
+static inline struct str
+str_cut(struct str *s, char end)
+{
+	const char *at = s->len == 0 ? NULL : memchr(s->ptr, end, s->len);
+	struct str taken = *s;
+
+	if (at == NULL) {
+		s->len = 0;
+		return taken;
+	}
+	taken.len = (size_t)(at - taken.ptr);
+	*s = (struct str){ at + 1, s->len - taken.len - 1 };
+	return taken;
+}
+
 /* Copies into a fixed buffer, always terminated. false: it was cut. */
 static inline bool
 str_copy(char *to, size_t size, struct str s)

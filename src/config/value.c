@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "config/hint.h"
 #include "config/value.h"
 
@@ -58,12 +59,6 @@ value_is_number(const struct portero_option *o)
 	default:
 		return true;
 	}
-}
-
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
 }
 
 /* 25m is 25M, but 1M is not 1m. */

@@ -10,20 +10,6 @@
 
 #define NAME_MAX_BYTES 255
 
-/* Cuts s at the first c: what is before it; s goes on behind it. */
-static struct str
-cut(struct str *s, char c)
-{
-	const char *at = s->len == 0 ? NULL : memchr(s->ptr, c, s->len);
-	struct str head = *s;
-
-	if (at != NULL)
-		head.len = (size_t)(at - s->ptr);
-	s->ptr += head.len + (at != NULL);
-	s->len -= head.len + (at != NULL);
-	return head;
-}
-
 static bool
 is_blank(char c)
 {
@@ -62,7 +48,7 @@ passwd_class_ok(const char *class_name)
 static bool
 is_class(struct str key)
 {
-	return str_eq(trim(cut(&key, '=')), STR("class"));
+	return str_eq(trim(str_cut(&key, '=')), STR("class"));
 }
 
 /* The keys behind the hash, with the class put in place of the old one. */
@@ -79,7 +65,7 @@ append_keys(struct buf *out, struct str keys, const char *class_name)
 		return;
 	}
 	while (keys.len > 0) {
-		key = trim(cut(&keys, ','));
+		key = trim(str_cut(&keys, ','));
 		if (key.len == 0 || is_class(key))
 			continue;
 		buf_append(out, before, 1);
@@ -123,9 +109,9 @@ passwd_edit(struct str text, const struct passwd_edit *e, struct buf *out,
 	unsigned found = 0, number = 0;
 
 	while (text.len > 0) {
-		line = rest = cut(&text, '\n');
+		line = rest = str_cut(&text, '\n');
 		number++;
-		name = cut(&rest, ':');
+		name = str_cut(&rest, ':');
 		if (name.len == line.len ||
 		    !str_case_eq(trim(name), str_of(e->name))) {
 			buf_append_str(out, line);
@@ -137,7 +123,7 @@ passwd_edit(struct str text, const struct passwd_edit *e, struct buf *out,
 			    "lines %u and %u both name \"%s\"", found, number,
 			    e->name);
 		found = number;
-		hash = trim(cut(&rest, ':'));
+		hash = trim(str_cut(&rest, ':'));
 		append_entry(out, e, name, hash, rest);
 	}
 	if (found == 0 && e->change != PASSWD_SET)

@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -89,24 +90,6 @@ fault_set(struct smtp_fault *to, struct smtp_fault fault)
 	return -1;
 }
 
-static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool
-is_alnum(char c)
-{
-	return is_digit(c) || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
-
 /* A character of an atom (RFC 5322 section 3.2.3). */
 static bool
 is_atext(char c)
@@ -142,9 +125,8 @@ skip_blanks(struct str s)
 	return s;
 }
 
-/* Takes off what comes before the first blank. */
-static struct str
-take_word(struct str *s)
+struct str
+smtp_word_take(struct str *s)
 {
 	struct str word = { s->ptr, 0 };
 
@@ -182,7 +164,7 @@ smtp_command_parse(struct str line, struct str *args_r)
 	}
 	while (args.len > 0 && is_blank(args.ptr[args.len - 1]))
 		args.len--;
-	word = take_word(&args);
+	word = smtp_word_take(&args);
 	for (size_t i = 0; i < COUNT(verbs); i++) {
 		if (str_case_eq(word, verbs[i].word)) {
 			*args_r = args;
@@ -415,7 +397,7 @@ int
 smtp_bdat_parse(
     struct str args, struct smtp_bdat *bdat, struct smtp_fault *fault)
 {
-	struct str size = take_word(&args);
+	struct str size = smtp_word_take(&args);
 
 	*bdat = (struct smtp_bdat){ .is_last = args.len > 0 };
 	if (!smtp_size_parse(size, &bdat->size) ||

@@ -91,6 +91,8 @@ enum smtp_verb smtp_command_parse(struct str line, struct str *args_r);
  * its MAIL had SMTPUTF8 is not known here. 0 or -1 and *fault. */
 int smtp_mail_parse(struct str args, uint32_t offered, struct smtp_mail *mail, struct smtp_fault *fault);
 int smtp_rcpt_parse(struct str args, uint32_t offered, struct smtp_rcpt *rcpt, struct smtp_fault *fault);
+/* Takes off what comes before the first blank, and the blanks. */
+struct str smtp_word_take(struct str *s);
 /* One to twenty digits (RFC 1870 section 3); a huge number stays huge. */
 bool smtp_size_parse(struct str value, int64_t *size_r);
 /* The fault of a path with UTF-8 where no SMTPUTF8 was given. */

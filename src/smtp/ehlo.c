@@ -26,22 +26,6 @@ static const struct {
 };
 /* clang-format on */
 
-/* Takes what comes before the first `end` off s, and the `end`. */
-static struct str
-take_until(struct str *s, char end)
-{
-	const char *at = s->len == 0 ? NULL : memchr(s->ptr, end, s->len);
-	struct str taken = *s;
-
-	if (at == NULL) {
-		s->len = 0;
-		return taken;
-	}
-	taken.len = (size_t)(at - taken.ptr);
-	*s = (struct str){ at + 1, s->len - taken.len - 1 };
-	return taken;
-}
-
 /* A maximum message size; 0 (none stated) for what is not a number. */
 static int64_t
 parse_size(struct str s)
@@ -86,7 +70,7 @@ parse_words(struct str line, const struct word *table)
 	uint32_t bits = 0;
 
 	while (line.len > 0) {
-		struct str word = take_until(&line, ' ');
+		struct str word = str_cut(&line, ' ');
 
 		for (const struct word *w = table; w->bit != 0; w++)
 			if (str_case_eq(word, w->text))
@@ -101,8 +85,8 @@ static void
 take_limits(struct smtp_offer *offer, struct str line)
 {
 	while (line.len > 0) {
-		struct str value = take_until(&line, ' ');
-		struct str name = take_until(&value, '=');
+		struct str value = str_cut(&line, ' ');
+		struct str name = str_cut(&value, '=');
 		int64_t n = parse_size(value);
 
 		if (value.len > 6 || n == 0 || value.ptr[0] == '0')
@@ -141,16 +125,16 @@ smtp_offer_parse(struct smtp_offer *offer, const struct smtp_reply *ehlo)
 	if (ehlo->code != 250 || buf_len(&ehlo->text) == 0)
 		return;
 	rest = (struct str){ buf_data(&ehlo->text), buf_len(&ehlo->text) };
-	take_until(&rest, '\n'); /* its name */
+	str_cut(&rest, '\n'); /* its name */
 	while (rest.len > 0) {
-		struct str line = take_until(&rest, '\n');
-		struct str keyword = take_until(&line, ' ');
+		struct str line = str_cut(&rest, '\n');
+		struct str keyword = str_cut(&line, ' ');
 
 		offer->extensions |= smtp_extension_find(keyword);
 		if (str_case_eq(keyword, STR("LIMITS")))
 			take_limits(offer, line);
 		if (str_case_eq(keyword, STR("SIZE")))
-			offer->size = parse_size(take_until(&line, ' '));
+			offer->size = parse_size(str_cut(&line, ' '));
 		else if (str_case_eq(keyword, STR("AUTH")))
 			offer->mechanisms |= parse_words(line, mechanisms);
 		else if (str_case_eq(keyword, STR("XFORWARD")))

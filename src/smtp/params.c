@@ -7,6 +7,7 @@
  */
 #include "smtp/params.h"
 
+#include "base/ascii.h"
 #include "smtp/command.h"
 #include "smtp/ehlo.h"
 
@@ -27,18 +28,6 @@ union target {
 
 /* A reader of a value; false: it is none. */
 typedef bool read_value(union target to, struct str value);
-
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool
-is_alnum(char c)
-{
-	return is_digit(c) || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
 
 static int
 hex_digit(char c)
@@ -81,22 +70,6 @@ is_xtext(struct str s, size_t max)
 	char decoded[SMTP_ORCPT_MAX];
 
 	return s.len > 0 && smtp_xtext_decode(s, decoded, max) != -1;
-}
-
-/* Takes off what comes before the first `end`, and the `end`. */
-static struct str
-take_until(struct str *s, char end)
-{
-	const char *at = s->len == 0 ? NULL : memchr(s->ptr, end, s->len);
-	struct str taken = *s;
-
-	if (at == NULL) {
-		s->len = 0;
-		return taken;
-	}
-	taken.len = (size_t)(at - taken.ptr);
-	*s = (struct str){ at + 1, s->len - taken.len - 1 };
-	return taken;
 }
 
 static bool
@@ -179,7 +152,7 @@ read_notify(union target to, struct str value)
 	while (more) {
 		more = value.len > 0 &&
 		    memchr(value.ptr, ',', value.len) != NULL;
-		struct str word = take_until(&value, ',');
+		struct str word = str_cut(&value, ',');
 		unsigned bit = 0;
 
 		for (size_t i = 0; i < COUNT(notifies); i++)
@@ -197,7 +170,7 @@ read_notify(union target to, struct str value)
 static bool
 read_orcpt(union target to, struct str value)
 {
-	struct str rest = value, type = take_until(&rest, ';');
+	struct str rest = value, type = str_cut(&rest, ';');
 
 	to.rcpt->orcpt = value;
 	for (size_t i = 0; i < type.len; i++)
@@ -234,24 +207,13 @@ fail(struct smtp_fault *to, struct smtp_fault fault)
 	return -1;
 }
 
-static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 /* One esmtp-param (RFC 5321 section 4.1.2), taken off *rest; no value: NULL. */
 static bool
 take_param(struct str *rest, struct str *name_r, struct str *value_r)
 {
-	struct str word = { rest->ptr, 0 };
+	struct str word = smtp_word_take(rest);
 	size_t i = 0;
 
-	while (word.len < rest->len && !is_blank(rest->ptr[word.len]))
-		word.len++;
-	*rest = (struct str){ rest->ptr + word.len, rest->len - word.len };
-	while (rest->len > 0 && is_blank(rest->ptr[0]))
-		*rest = (struct str){ rest->ptr + 1, rest->len - 1 };
 	while (i < word.len &&
 	       (is_alnum(word.ptr[i]) || (i > 0 && word.ptr[i] == '-')))
 		i++;

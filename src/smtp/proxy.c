@@ -26,20 +26,6 @@ static const uint8_t v1_start[6] = "PROXY ";
 
 /* ---- version 1 ---------------------------------------------------------- */
 
-/* The next word; one blank lies between two. */
-static struct str
-take_word(struct str *rest)
-{
-	const char *blank = memchr(rest->ptr, ' ', rest->len);
-	size_t len = blank == NULL ? rest->len : (size_t)(blank - rest->ptr);
-	struct str word = { rest->ptr, len };
-
-	if (blank != NULL)
-		len++;
-	*rest = (struct str){ rest->ptr + len, rest->len - len };
-	return word;
-}
-
 /* -1: not a port as one writes it. */
 static int
 read_port(struct str word)
@@ -90,7 +76,7 @@ v1_parse(struct proxy_header *p, struct str line)
 {
 	struct str rest = { line.ptr + sizeof v1_start,
 		line.len - sizeof v1_start };
-	struct str word = take_word(&rest);
+	struct str word = str_cut(&rest, ' ');
 	uint8_t address[2][sizeof(struct in6_addr)];
 	int family, port[2];
 
@@ -105,10 +91,10 @@ v1_parse(struct proxy_header *p, struct str line)
 	else
 		return PROXY_BAD;
 	for (int i = 0; i < 2; i++)
-		if (read_address(take_word(&rest), family, address[i]) == -1)
+		if (read_address(str_cut(&rest, ' '), family, address[i]) == -1)
 			return PROXY_BAD;
 	for (int i = 0; i < 2; i++)
-		if ((port[i] = read_port(take_word(&rest))) == -1)
+		if ((port[i] = read_port(str_cut(&rest, ' '))) == -1)
 			return PROXY_BAD;
 	if (line.ptr[line.len - 1] == ' ' || rest.len > 0)
 		return PROXY_BAD;

@@ -10,16 +10,12 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/ascii.h"
+
 static bool
 is_printable(char c)
 {
 	return c >= 32 && c <= 126;
-}
-
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
 }
 
 /* Appends text with '?' for what may not stand in a reply. */
@@ -192,23 +188,6 @@ smtp_reply_free(struct smtp_reply *r)
 	*r = (struct smtp_reply){ 0 };
 }
 
-/* Takes the next line off the text of a reply. */
-static struct str
-next_line(struct str *text)
-{
-	const char *lf =
-	    text->len == 0 ? NULL : memchr(text->ptr, '\n', text->len);
-	struct str line = *text;
-
-	if (lf == NULL) {
-		text->len = 0;
-		return line;
-	}
-	line.len = (size_t)(lf - line.ptr);
-	*text = (struct str){ lf + 1, text->len - line.len - 1 };
-	return line;
-}
-
 static struct str
 reply_text(const struct smtp_reply *r)
 {
@@ -252,13 +231,13 @@ smtp_reply_pass(struct buf *out, const struct smtp_reply *r)
 	struct str rest = reply_text(r), first = rest;
 	char prefix[16] = "";
 
-	first = next_line(&first);
+	first = str_cut(&first, '\n');
 	if (r->code / 100 != 3 && smtp_enhanced_length(first, r->code) == 0)
 		snprintf(prefix, sizeof prefix, "%d.0.0 ", r->code / 100);
 	for (size_t i = 1; i <= r->nlines; i++) {
 		buf_appendf(
 		    out, "%d%c%s", r->code, i < r->nlines ? '-' : ' ', prefix);
-		buf_append_str(out, next_line(&rest));
+		buf_append_str(out, str_cut(&rest, '\n'));
 		buf_append_str(out, STR("\r\n"));
 	}
 }
@@ -267,7 +246,7 @@ void
 smtp_reply_summary(char *to, size_t size, const struct smtp_reply *r)
 {
 	struct str rest = reply_text(r);
-	struct str first = next_line(&rest);
+	struct str first = str_cut(&rest, '\n');
 
 	snprintf(to, size, "%d%s%.*s", r->code, first.len > 0 ? " " : "",
 	    (int)first.len, first.ptr);
