@@ -5,7 +5,7 @@ that has them all and before one that has none; each dialogue is played by a
 client that waits for every reply and by one that does not."""
 import pytest
 
-from client import lockstep, pipelined
+from client import bdat, lockstep, pipelined
 from harness import Section, certificates, free_port, running
 from sink import checked_sink
 
@@ -243,14 +243,58 @@ def test_requiretls_is_not_offered_without_tls():
 
 # ---- an upstream that forgets what it offered ----
 
-def test_what_the_upstream_no_longer_offers_is_not_left_out():
-    with checked_sink(extra=["DSN"]) as sink, running(sink) as portero:
+@pytest.fixture
+def forgetful():
+    """An upstream that has all, with a session open and told so."""
+    certs = certificates()
+    with checked_sink(extra=("SMTPUTF8", "DSN", "REQUIRETLS"), chunking=True,
+                      tls=certs.server_context("mx")) as sink, \
+            running(sink, upstream={
+                "tls": "starttls", "ca_file": str(certs.ca),
+                "tls_name": "mx.example.test"}) as portero:
         with portero.login() as client:
-            client.ehlo()
+            assert {"8BITMIME", "CHUNKING", "DSN", "REQUIRETLS",
+                    "SMTPUTF8"} <= set(client.ehlo())
             sink.extra = []
-            client.send(f"{M} RET=FULL\r\n".encode())
-            assert client.reply().status == "451 4.4.1"
-        assert not sink.messages
+            sink.eightbit = sink.chunking = False
+            yield sink, client
+
+
+@pytest.mark.parametrize("runner", [lockstep, pipelined])
+@pytest.mark.parametrize("mail, rcpt, refused", [
+    (" RET=FULL", "", 0), (" ENVID=a", "", 0), (" SMTPUTF8", "", 0),
+    (" REQUIRETLS", "", 0), (" BODY=8BITMIME", "", 0),
+    ("", " NOTIFY=NEVER", 2), ("", " ORCPT=rfc822;bob@example.net", 2)])
+def test_what_the_upstream_no_longer_offers_is_not_left_out(
+        forgetful, runner, mail, rcpt, refused):
+    """A recipient's parameters count from MAIL on for a client that pipelines,
+    and where they are said for one that does not."""
+    sink, client = forgetful
+    if runner == pipelined:
+        refused = 0
+    replies = runner(client, [M + mail, R, R + rcpt, "DATA", BODY])
+    assert [reply.code for reply in replies[:refused]] == [250] * refused
+    assert replies[refused].status == "451 4.4.1"
+    assert {reply.status for reply in replies[refused + 1:]} == {"503 5.5.1"}
+    assert client.send_message().code == 250
+    assert len(sink.messages) == 1
+
+
+def test_a_recipient_in_a_later_group_cannot_have_it_either(forgetful):
+    sink, client = forgetful
+    replies = pipelined(client, [M, R, "NOOP", R + " NOTIFY=NEVER", "DATA"])
+    assert [reply.code for reply in replies] == [250, 250, 250, 451, 503]
+    assert client.send_message().code == 250
+    assert len(sink.messages) == 1
+
+
+@pytest.mark.parametrize("runner", [lockstep, pipelined])
+def test_chunks_go_to_an_upstream_that_no_longer_takes_them(forgetful, runner):
+    sink, client = forgetful
+    text = b"Subject: test\r\n\r\n.text\r\n"
+    assert [reply.code for reply in runner(client, [
+        M, R, bdat(text[:9]), bdat(text[9:], last=True)])] == [250] * 4
+    assert sink.messages[0].body.endswith(text[9:])
 
 
 # ---- what every session has ----
