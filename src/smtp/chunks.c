@@ -39,17 +39,24 @@ fail(struct smtp_dots *d, struct run *r, enum smtp_dots_fault fault)
 	return 0;
 }
 
+/* The LF at r->at, as CR LF. */
+static size_t
+emit_line_end(struct smtp_dots *d, struct run *r)
+{
+	r->emit(r->arg, "\r\n", 2);
+	d->size += 2;
+	d->state = AT_LINE;
+	r->at++;
+	return 1;
+}
+
 /* A CR waits for its LF, which is here or is not. */
 static size_t
 take_lf(struct smtp_dots *d, struct run *r)
 {
 	if (*r->at != '\n')
 		return fail(d, r, SMTP_DOTS_BARE_CR);
-	r->emit(r->arg, "\r\n", 2);
-	d->size += 2;
-	d->state = AT_LINE;
-	r->at++;
-	return 1;
+	return emit_line_end(d, r);
 }
 
 /* An LF behind what is in the run. */
@@ -59,11 +66,7 @@ take_bare_lf(struct smtp_dots *d, struct run *r)
 	if (d->newline == SMTP_NEWLINE_REJECT)
 		return fail(d, r, SMTP_DOTS_BARE_LF);
 	run_flush(d, r);
-	r->emit(r->arg, "\r\n", 2);
-	d->size += 2;
-	d->state = AT_LINE;
-	r->at++;
-	return 1;
+	return emit_line_end(d, r);
 }
 
 /* One line or the part of it that is here, behind the run; how many bytes of
