@@ -528,8 +528,9 @@ struct portero_facts {
 	size_t naccepted;                /* OUTCOME: recipients the upstream took */
 	/* LOGIN */
 	enum portero_attempt attempt;
-	struct portero_str login; /* as typed, but in lower case (A to Z) and
-	                             without blanks around it */
+	struct portero_str login; /* one spelling of what a directory may take
+	                             for the same name: small letters, no
+	                             accents, nothing that cannot be seen */
 	uint16_t password_tag; /* WRONG, NOBODY: equal for equal passwords of
 	                          one login, and says nothing else about them;
 	                          changes with every start */

@@ -15,9 +15,9 @@
 #include "ipc/role.h"
 #include "policy/inquiry.h"
 #include "policy/refusal.h"
+#include "policy/spelling.h"
 #include "policy/tally.h"
 
-#define LOGIN_MAX 255 /* what is longer is cut: it is nobody's name */
 #define SCOPES \
 	(1u << PORTERO_PERSON | 1u << PORTERO_HOST | 1u << PORTERO_NETWORK)
 #define ANY_UNIT ((1u << PORTERO_NUNITS) - 1)
@@ -36,7 +36,7 @@ struct attempts {
 	struct tally tally;
 	struct inquiry inquiry;
 	/* of the attempt in hand */
-	char login[LOGIN_MAX + 1];
+	char login[SPELLING_MAX + 1];
 	/* what the answer points to */
 	struct portero_reply reply;
 	char limit[32];
@@ -100,31 +100,10 @@ attempts_are_watched(const struct attempts *a)
 
 /* ---- the facts ---------------------------------------------------------- */
 
-/* One spelling of what the directory takes for the same, as far as one can
- * say without it. */
-static struct str
-spell(struct attempts *a, struct str typed)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < typed.len && n < LOGIN_MAX; i++) {
-		char c = typed.ptr[i];
-
-		if (c >= 'A' && c <= 'Z')
-			c = (char)(c + 'a' - 'A');
-		if (c != ' ' || (n > 0 && a->login[n - 1] != ' '))
-			a->login[n++] = c;
-	}
-	if (n > 0 && a->login[n - 1] == ' ')
-		n--;
-	a->login[n] = '\0';
-	return str_of(a->login);
-}
-
 static void
 open_pass(struct attempts *a, const struct attempt_question *q, bool monitor)
 {
-	struct str login = spell(a, q->login);
+	struct str login = spelling_of(a->login, q->login);
 
 	inquiry_open_login(&a->inquiry, q, login);
 	tally_open_login(&a->tally, login, q->client_network, monitor);

@@ -72,6 +72,9 @@ def test_other_spellings_are_the_same_name(start):
     assert_waits(attempt(portero, OFFICE, "ANA"), portero, "guesses")
     attempts(portero, HOTEL, [("Eva Sol", "a"), (" eva  sol", "b")])
     assert_waits(attempt(portero, HOTEL, "eva   sol "), portero, "guesses")
+    attempts(portero, "127.0.3.1", [("Jos\u00e9", "a"), ("jose\u0301", "b")])
+    assert_waits(attempt(portero, "127.0.3.1", "\uff2a\uff4fs\u00ade"), portero,
+                 "guesses")
 
 
 def test_a_phone_with_an_old_password(start):

@@ -65,6 +65,7 @@ unit_tests = \
 	tests/unit/test_shares \
 	tests/unit/test_shm \
 	tests/unit/test_shm_table \
+	tests/unit/test_spelling \
 	tests/unit/test_store \
 	tests/unit/test_store_memory \
 	tests/unit/test_top \
