@@ -33,6 +33,7 @@ import client as smtp_client
 
 START_TIMEOUT = 30  # seconds; sanitizers are slow to start
 STOP_TIMEOUT = 40
+LONG = bool(os.environ.get("PORTERO_LONG"))  # the tests that take their time
 IS_ROOT = os.geteuid() == 0
 
 # Everything that is running now, for the report of a failed test.
@@ -64,6 +65,12 @@ def wait_until(predicate, timeout=10, what="it"):
             return value
         assert time.monotonic() < deadline, f"{what}: not after {timeout} s"
         time.sleep(0.02)
+
+
+def room(seconds):
+    """An upper bound of a time: with PORTERO_LONG=1 as it is, otherwise with
+    room, since the machine may be busy with something else."""
+    return seconds if LONG else seconds + 2
 
 
 def temporary_folder():

@@ -5,13 +5,13 @@ import pytest
 
 import directory
 from directory import SUFFIX
-from harness import Section, wait_until
+from harness import Section, room, wait_until
 
 NEEDS_SLAPD = pytest.mark.skipif(
     not directory.IS_THERE, reason="slapd or ldap-utils is not installed")
 PEOPLE = f"ou=people,{SUFFIX}"
 GROUPS = f"ou=groups,{SUFFIX}"
-LATE = 5.5  # seconds: auth_timeout and a little
+LATE = room(5.5)  # seconds: auth_timeout and a little
 CROWD = 2000
 
 

@@ -7,7 +7,6 @@ started again empty or as it was; and Sentinels that watch it.
         with running(sink, store={"plugin": "store_redis", "uri": redis.uris})
 """
 import contextlib
-import os
 import shutil
 import signal
 import socket

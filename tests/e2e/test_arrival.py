@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The door: how many may come in, from where, and how fast who is turned away
 makes room for others."""
-import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from client import Closed
-from harness import wait_until
+from harness import LONG, room, wait_until
 
-LONG = bool(os.environ.get("PORTERO_LONG"))
 FLOOD = 2000 if LONG else 400
 HERE = "127.0.1.1"
 NEIGHBOUR = "127.0.1.2"
@@ -221,5 +219,5 @@ def test_a_flood_from_one_address(start):
     # 60 in a minute, and what was let in when the minute passed
     assert 60 <= heard.count(b"220") <= 130
     assert heard.count(b"421") == len(heard) - heard.count(b"220")
-    assert sorted(greeted)[8] < 0.1 + 0.4 * (not LONG)
+    assert sorted(greeted)[8] < room(0.1)
     assert len(portero.events("turned_away")) <= 2 * (took + 2)

@@ -16,11 +16,10 @@ import pytest
 
 import client as smtp
 import sink as upstream
-from harness import Section, is_process, wait_until
+from harness import LONG, Section, is_process, room, wait_until
 from ledger import (BODY, background, in_parallel, limit, limits, quota,
                     start_again, used, wait_settled, wait_used)
 
-LONG = bool(os.environ.get("PORTERO_LONG"))
 CHAOS_S = 10 if LONG else 1
 PORTS = ["submissions", "submission"]
 MAIL = "MAIL FROM:<ana@example.org>"
@@ -129,10 +128,12 @@ def test_workers_die_under_load(start, sink, roles, most):
         0.02, upstream.reply("451 4.3.0 Not now"))))
     letters = Letters()
     ends_at = time.monotonic() + CHAOS_S
+
+    def goes_on():
+        return time.monotonic() < ends_at or len(sink.messages) <= 10
     with background(killer(portero, roles, 0.05)):
-        in_parallel(12, lambda i: send_on(
-            portero, letters, i, lambda: time.monotonic() < ends_at),
-            CHAOS_S + 60)
+        in_parallel(12, lambda i: send_on(portero, letters, i, goes_on),
+                    CHAOS_S + 60)
     assert len(portero.events("worker", result="crashed")) > 3
 
     wait_until(lambda: portero.ctl("ping").returncode == 0, 10, "control")
@@ -140,7 +141,6 @@ def test_workers_die_under_load(start, sink, roles, most):
     wait_until(lambda: is_quiet(portero), 10, "quiet")
     charged = rows["burst", "messages"]["used"]
     unknown = check_letters(letters, sink.messages)
-    assert len(sink.messages) > 10
     assert len(sink.messages) <= charged <= len(sink.messages) + unknown
     assert charged <= most
 
@@ -281,7 +281,7 @@ def test_a_policy_worker_that_stands_still_delays_one_question(start, sink):
     os.kill(stopped, signal.SIGSTOP)
     replies = in_parallel(10, lambda i: timed_message(portero))
     assert {r.status for r, _ in replies} <= {"250 2.0.0", "451 4.7.0"}
-    assert max(seconds for _, seconds in replies) < 2
+    assert max(seconds for _, seconds in replies) < room(2)
     accepted = sum(r.code == 250 for r, _ in replies)
     assert accepted >= 9 and accepted == len(sink.messages)
     wait_used(portero, accepted, "day")
@@ -316,7 +316,7 @@ def test_an_auth_worker_that_dies_at_a_question_is_answered_for(start):
             killed_at = time.monotonic()
             kill(busy[0])
             thread.join(10)
-            assert time.monotonic() - killed_at < 0.3
+            assert time.monotonic() - killed_at < room(0.3)
             assert answers[0][0].status == "454 4.7.0"
             assert client.auth_plain("ana", "s3cret").code == 235
 
@@ -341,7 +341,7 @@ def test_no_login_is_lost_with_the_worker_that_gets_it(start):
         slowest = max(slowest, seconds)
         if reply.code == 235 and is_process(pid):
             wait_until(lambda: not is_process(pid), 5, "its end")
-    assert slowest < 2, "a successor starts within a second"
+    assert slowest < room(2), "a successor starts within a second"
 
 
 # ---- the master ----
@@ -369,7 +369,7 @@ def test_without_a_master_all_finish_and_go(start, sink):
         client.close()
     started = time.monotonic()
     wait_until(lambda: not any(map(is_process, pids)), 10, "end of all")
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < room(2)
     with pytest.raises(ConnectionRefusedError):
         portero.connect()
     portero.kill()

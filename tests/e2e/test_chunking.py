@@ -99,7 +99,8 @@ def test_a_message_given_up_leaves_nothing(world):
         assert chunk(client, HEAD, last=True).code == 250
     assert len(sink.messages) == 1 and len(sink.attempts) == 4
     if sink.chunking:
-        assert resets(sink) == known + 3
+        # the last of them on another connection, maybe
+        wait_until(lambda: resets(sink) == known + 3, 5, "three RSET")
 
 
 def test_the_client_goes_in_the_midst_of_a_chunk(world):

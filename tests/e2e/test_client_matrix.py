@@ -8,7 +8,6 @@ import email.policy
 import json
 import os
 import random
-import shutil
 import smtplib
 import subprocess
 
@@ -17,10 +16,9 @@ import pytest
 import harness
 import postfix
 import sink as upstream
-from harness import Section, certificates, wait_until
+from harness import LONG, Section, certificates, wait_until
 
-pytestmark = pytest.mark.skipif(not os.environ.get("PORTERO_LONG"),
-                                reason="with PORTERO_LONG only")
+pytestmark = pytest.mark.skipif(not LONG, reason="with PORTERO_LONG=1")
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clients")
 SENDER, RECIPIENT = "ana@example.org", "bob@example.net"

@@ -14,10 +14,9 @@ import pytest
 
 import harness
 import postfix
-from harness import Section, certificates, wait_until
+from harness import LONG, Section, certificates, wait_until
 from sink import checked_sink
 
-LONG = bool(os.environ.get("PORTERO_LONG"))
 PORTS = ["submissions", "submission"]
 SENDER, RECIPIENT = "ana@example.org", "bob@example.net"
 PASSWORD = "s3cret"

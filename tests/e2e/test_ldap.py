@@ -1,7 +1,6 @@
 # Copyright 2026 The Portero Authors
 # SPDX-License-Identifier: Apache-2.0
 """People in a directory: the real slapd, on good days."""
-import os
 import re
 import statistics
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +10,11 @@ import pytest
 
 import directory as ldap
 from directory import BIND, SUFFIX, door
-from harness import Section, certificates, config_text, wait_until
+from harness import LONG, Section, certificates, config_text, wait_until
 from logins import (CROWD, GROUPS, LATE, NEEDS_SLAPD, PEOPLE, attempt, code,
                     last_cause, slapd, with_ldap)  # noqa: F401
 
 pytestmark = NEEDS_SLAPD
-LONG = bool(os.environ.get("PORTERO_LONG"))
 
 
 # ---- who is it ----

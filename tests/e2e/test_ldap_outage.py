@@ -3,7 +3,6 @@
 """A directory on bad days: what fails is put off and never called wrong."""
 import contextlib
 import itertools
-import os
 import statistics
 import threading
 import time
@@ -15,12 +14,11 @@ import pytest
 import directory as ldap
 import memory
 from directory import BIND, EXTENDED, SUFFIX, door
-from harness import certificates, wait_until
+from harness import LONG, certificates, room, wait_until
 from logins import (LATE, NEEDS_SLAPD, PEOPLE, attempt, code, last_cause,
                     slapd, with_ldap)  # noqa: F401
 
 pytestmark = NEEDS_SLAPD
-LONG = bool(os.environ.get("PORTERO_LONG"))
 
 
 @pytest.mark.parametrize("kind", ["plain", "ldaps", "starttls"])
@@ -73,7 +71,7 @@ def test_a_bind_that_was_not_answered_is_not_repeated(slapd, with_ldap):
         assert d.seen.count(BIND) == 1 and BIND not in other.seen
         # the next one goes to the other server at once
         reply, seconds = attempt(portero, "open")
-        assert reply.code == 235 and seconds < 1
+        assert reply.code == 235 and seconds < room(1)
         assert d.seen.count(BIND) == 1
 
 
@@ -134,7 +132,7 @@ def test_connections_are_kept_and_replaced_when_stale(slapd, with_ldap):
         assert len(d.sockets) == before
         d.hang_up()
         reply, seconds = attempt(portero, "open")
-        assert reply.code == 235 and seconds < 1
+        assert reply.code == 235 and seconds < room(1)
         assert not portero.events("plugin", level="warning")
 
 
@@ -150,9 +148,10 @@ def test_another_server_stands_in(slapd, with_ldap, first, template):
         portero = with_ldap({"uri": [d.uri, slapd.uri], **options})
         reply, seconds = attempt(portero, "ana")
         assert reply.code == 235 and seconds < LATE
+        asked = d.clients
         for _ in range(3):  # all workers know by now
-            reply, seconds = attempt(portero, "ana")
-            assert reply.code == 235 and seconds < 0.9
+            assert code(portero, "ana") == 235
+        assert d.clients == asked
 
 
 def test_a_server_that_is_up_again_is_asked_again(slapd, with_ldap):
@@ -181,7 +180,7 @@ def test_slapd_paused_stopped_and_started_again(with_ldap):
         slapd.stop()
         for _ in range(2):
             reply, seconds = attempt(portero, "ana")
-            assert reply.code == 454 and seconds < 1
+            assert reply.code == 454 and seconds < room(1)
         slapd.start()
         assert code(portero, "ana") == 235
         assert code(portero, "ana", "wrong") == 535
@@ -302,7 +301,7 @@ def test_a_bad_server_is_454_in_time_and_forgiven(slapd, with_ldap, how):
         assert portero.events("plugin_failed") == []
         d.behave()
         reply, seconds = attempt(portero, "ana")
-        assert reply.code == 235 and seconds < 2
+        assert reply.code == 235 and seconds < room(2)
 
 
 @pytest.mark.parametrize("balance", ["order", "spread"])
@@ -316,7 +315,7 @@ def test_of_two_servers_one_is_bad(slapd, with_ldap, how, balance):
         assert {reply.code for reply, _ in tries} == {235}
         # who waited has told the others
         *others, slowest = sorted(seconds for _, seconds in tries)
-        assert slowest < LATE and others[-1] < 1
+        assert slowest < LATE and others[-1 if LONG else 4] < 1
 
 
 def test_spread_asks_all_servers(slapd, with_ldap):
@@ -361,7 +360,7 @@ def test_a_referral_is_not_followed(slapd, with_ldap, to):
             referrals=[f"{d.uri}/{PEOPLE}??sub"])]})
         portero = with_ldap(anonymous(slapd, [d.uri]), auth_workers=1)
         reply, seconds = attempt(portero, "open")
-        assert reply.code == 454 and seconds < 1
+        assert reply.code == 454 and seconds < room(1)
         assert last_cause(portero) == "ldap_referral"
         assert "not followed" in portero.log_text()
         assert d.clients == (1 if to == "search" else 2)

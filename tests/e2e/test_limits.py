@@ -3,7 +3,6 @@
 """Limits are exact: N means N, whoever asks at once, and what the upstream
 refused costs nothing."""
 import json
-import os
 import re
 import time
 from datetime import datetime, timedelta, timezone
@@ -12,13 +11,12 @@ import pytest
 
 import client as smtp
 import sink as upstream
-from harness import IS_ROOT, running, wait_until
+from harness import IS_ROOT, LONG, running, wait_until
 from ledger import (BODY, LIMIT_TEXT, STORE, background, in_parallel,
                     kill_all, limit, limits, quota, sockets_of, start_again,
                     used, wait_settled, wait_used)
 from sink import checked_sink
 
-LONG = bool(os.environ.get("PORTERO_LONG"))
 MAIL = "MAIL FROM:<ana@example.org>"
 PLAYERS = [smtp.lockstep, smtp.pipelined]
 PORTS = ["submissions", "submission"]

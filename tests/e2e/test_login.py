@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from client import Client, Closed, insecure_context
-from harness import Section, certificates, wait_until
+from harness import Section, certificates, room, wait_until
 
 PORTS = ["submissions", "submission"]
 
@@ -261,17 +261,23 @@ def test_wrong_login_has_one_text_and_one_time(shared_portero):
     for what, reply, seconds in results:
         assert reply.status == "535 5.7.8", (what, reply)
         assert reply.sid, "the help desk needs the session's id"
-        assert 0.9 <= seconds < 2.5, (what, seconds)
+        assert 0.9 <= seconds < room(2.5), (what, seconds)
     texts = {reply.plain() for _, reply, _ in results}
     assert len(texts) == 1, texts
 
 
 def test_right_login_after_a_wrong_one(shared_portero):
-    with shared_portero.secure() as client:
-        assert client.auth_plain("ana", "wrong").code == 535
-        reply, seconds = client.timed(client.auth_plain, "ana", "s3cret")
-        assert reply.code == 235 and seconds < 0.9
-        assert client.send_message().code == 250
+    """Without the delay; the machine may be busy, but not each time."""
+    seconds = 1
+    for _ in range(5):
+        with shared_portero.secure() as client:
+            assert client.auth_plain("ana", "wrong").code == 535
+            reply, seconds = client.timed(client.auth_plain, "ana", "s3cret")
+            assert reply.code == 235
+            assert client.send_message().code == 250
+        if seconds < 0.9:
+            return
+    pytest.fail(f"{seconds} s")
 
 
 def test_attempts_of_one_session_are_few(shared_portero):

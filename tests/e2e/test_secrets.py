@@ -14,9 +14,9 @@ import pytest
 import faults
 import harness
 import memory
-from harness import IS_ROOT, wait_until
+from harness import IS_ROOT, LONG, wait_until
 
-LOGINS = 1000 if os.environ.get("PORTERO_LONG") else 100
+LOGINS = 1000 if LONG else 100
 PIECE = 12
 
 pytestmark = pytest.mark.skipif(

@@ -12,7 +12,7 @@ import pytest
 
 import sink as upstream
 from client import Closed
-from harness import Section, private_memory, wait_until
+from harness import LONG, Section, private_memory, wait_until
 from ledger import BODY, in_parallel, limit, quota, wait_settled
 
 MAIL = "MAIL FROM:<ana@example.org>"
@@ -237,7 +237,6 @@ def test_what_stands_behind_a_data_without_transaction_is_no_command(
 
 # ---- everything in any order ----
 
-LONG = bool(os.environ.get("PORTERO_LONG"))
 BIG = b"Subject: big\r\n\r\n" + b"x" * 70 + b"\r\n"
 WORDS = [
     MAIL, MAIL, MAIL + " SIZE=400", MAIL + " SIZE=40000", "MAIL FROM:<>",

@@ -9,15 +9,14 @@ import time
 import pytest
 
 import client as smtp
-from harness import running, wait_until
+from harness import room, running, wait_until
 from ledger import limit, quota, start_again, wait_used
 from redis_server import SERVER, running_redis
 
 pytestmark = pytest.mark.skipif(
     not SERVER, reason="redis-server is not installed")
 
-# The promise is 250 ms; the machine of a test may be busy with others.
-PATIENCE = 2.0
+PATIENCE = room(2)
 
 
 def letter(sender="ana@example.org"):

@@ -4,7 +4,6 @@
 what was sent, whoever dies, stands still or is full in the middle of it."""
 import contextlib
 import json
-import os
 import random
 import statistics
 import time
@@ -13,7 +12,7 @@ import pytest
 
 import client as smtp
 import sink as upstream
-from harness import running, wait_until
+from harness import LONG, room, running, wait_until
 from ledger import (background, in_parallel, limit, limits, quota, wait_settled,
                     wait_used)
 from redis_server import SERVER, running_redis
@@ -21,7 +20,6 @@ from test_chaos import Letters, check_letters, killer, send_on, sometimes
 
 pytestmark = pytest.mark.skipif(
     not SERVER, reason="redis-server is not installed")
-LONG = bool(os.environ.get("PORTERO_LONG"))
 STORM_S = 30 if LONG else 3
 CONNECTIONS = 50
 
@@ -211,4 +209,4 @@ def test_nobody_waits_for_a_dead_store(sink, redis):
                     took += [send() for _ in range(30)]
                 wait_until(lambda: states(hosts[0])[-1] != "away", 15, "up")
     print(f"usual {usual * 1000:.1f} ms, longest {max(took) * 1000:.1f} ms")
-    assert max(took) < (0.25 if LONG else 2)
+    assert max(took) < room(0.25)

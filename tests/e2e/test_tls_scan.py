@@ -2,20 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """testssl.sh finds nothing worse than "low" on either port."""
 import json
-import os
 import shutil
 import subprocess
 
 import pytest
 
 import harness
+from harness import LONG
 
 TESTSSL = shutil.which("testssl") or shutil.which("testssl.sh")
 HARMLESS = ("OK", "INFO", "LOW", "DEBUG", "WARN")  # the last two: of the tool
 
 pytestmark = [
-    pytest.mark.skipif(not os.environ.get("PORTERO_LONG"),
-                       reason="with PORTERO_LONG=1"),
+    pytest.mark.skipif(not LONG, reason="with PORTERO_LONG=1"),
     pytest.mark.skipif(not TESTSSL, reason="testssl.sh is not installed")]
 
 

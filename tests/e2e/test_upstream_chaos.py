@@ -21,13 +21,12 @@ import pytest
 
 import client as smtp
 import postfix
-from harness import Section, wait_until
+from harness import LONG, Section, wait_until
 from ledger import background, in_parallel
 
 pytestmark = pytest.mark.skipif(postfix.why_not() is not None,
                                 reason=str(postfix.why_not()))
 
-LONG = bool(os.environ.get("PORTERO_LONG"))
 CHAOS_S = 240 if LONG else 7
 PORTS = ["submissions", "submission"]
 QUEUE_ID = re.compile(rb"by mx\.example\.test .*?with ESMTP\S* id (\w+)", re.S)

@@ -12,11 +12,10 @@ import pytest
 import client as smtp
 import harness
 import sink as upstream
-from harness import Section, wait_until
+from harness import LONG, Section, wait_until
 from ledger import BODY, in_parallel, limit, quota
 from sink import checked_sink
 
-LONG = bool(os.environ.get("PORTERO_LONG"))
 MAIL = "MAIL FROM:<ana@example.org>"
 RCPT = "RCPT TO:<bob@example.net>"
 
@@ -205,7 +204,7 @@ def test_a_host_that_fails_again_and_again_rests(start, sink, other):
             while time.monotonic() < until:
                 assert send(client).code == 250
     in_parallel(3, work)
-    assert len(other.messages) > 100
+    assert len(other.messages) > 30
     assert 2 <= len(sink.attempts) <= 12
     downs = [e["ts"] for e in portero.events("upstream", state="down")]
     assert 2 <= len(downs) <= 4
