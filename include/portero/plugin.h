@@ -577,6 +577,10 @@ struct portero_policy {
 	/* The stages that this configuration really needs, of `stages`: each
 	 * one spared saves a question. NULL: all of them. */
 	uint32_t (*stages_used)(const void *ctx);
+	/* With LOGIN: an operator lets a person off. Forget what was held
+	 * against that name, which is spelled as in the facts. -1: it cannot
+	 * be forgotten now. NULL: nothing is ever held against a name. */
+	int (*forget)(void *ctx, struct portero_str login);
 };
 
 /* ---- the plugin -------------------------------------------------------- */

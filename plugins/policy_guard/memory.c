@@ -10,11 +10,13 @@
 #define SHARDS 64
 #define ALIGNED(n) (((n) + 63) / 64 * 64)
 #define HOME 'h'
+#define FORGIVEN 'f'
 #define HEAD ALIGNED(sizeof(struct memory_head))
 #define FULL_S 60
 #define TEXT_MAX 512
 
-struct home {
+/* A network is a person's home, or a name's failures are forgiven. */
+struct mark {
 	int64_t until_s;
 };
 
@@ -37,7 +39,7 @@ memory_size(const struct portero_host *host, uint32_t nrecords)
 	const struct portero_table_spec failures =
 	    spec_of(sizeof(struct failures), nrecords);
 	const struct portero_table_spec homes =
-	    spec_of(sizeof(struct home), nrecords);
+	    spec_of(sizeof(struct mark), nrecords);
 
 	return HEAD + ALIGNED(host->table_size(&failures)) +
 	    host->table_size(&homes);
@@ -51,7 +53,7 @@ memory_open(struct memory *m, const struct portero_host *host,
 	const struct portero_table_spec failures =
 	    spec_of(sizeof(struct failures), nrecords);
 	const struct portero_table_spec homes =
-	    spec_of(sizeof(struct home), nrecords);
+	    spec_of(sizeof(struct mark), nrecords);
 	size_t first = ALIGNED(host->table_size(&failures));
 
 	m->host = host;
@@ -97,7 +99,7 @@ key_of(const struct memory *m, char kind, struct portero_str name,
 	text[at++] = kind;
 	if (kind != FAILURES_OF_NETWORK)
 		at = put(text, at, name);
-	if (kind != FAILURES_OF_NAME)
+	if (kind != FAILURES_OF_NAME && kind != FORGIVEN)
 		at = put(text, at, network);
 	m->host->hash(m->host, text, at, &key);
 	return key;
@@ -109,11 +111,66 @@ now_s(const struct memory *m)
 	return m->host->now_us(m->host) / 1000000;
 }
 
+/* ---- marks -------------------------------------------------------------- */
+
+/* When it ceases to be; 0: it is not there. */
+static int64_t
+mark_until(struct memory *m, const struct portero_key *key)
+{
+	const struct mark *found;
+	int64_t until = 0;
+
+	if (m->host->table_lock(m->homes, key) == -1)
+		return 0;
+	found = m->host->table_find(m->homes, key);
+	if (found != NULL)
+		until = found->until_s;
+	m->host->table_abort(m->homes);
+	return until;
+}
+
+static int
+mark_set(struct memory *m, const struct portero_key *key, int64_t until_s)
+{
+	const struct mark mark = { .until_s = until_s };
+
+	if (m->host->table_lock(m->homes, key) == -1)
+		return -1;
+	if (m->host->table_save(m->homes, key, &mark, until_s) == -1) {
+		m->host->table_abort(m->homes);
+		return -1;
+	}
+	m->host->table_commit(m->homes);
+	return 0;
+}
+
+/* Failures of a name whose window ends by then count no more. */
+static int64_t
+forgiven_until(struct memory *m, enum failure_kind kind,
+    struct portero_str name)
+{
+	struct portero_key key = key_of(m, FORGIVEN, name, name);
+	int64_t until =
+	    kind == FAILURES_OF_NETWORK ? 0 : mark_until(m, &key);
+
+	/* the clock may have been set back */
+	return until > now_s(m) + m->window_s ? 0 : until;
+}
+
+int
+memory_forgive(struct memory *m, struct portero_str name)
+{
+	struct portero_key key = key_of(m, FORGIVEN, name, name);
+
+	return mark_set(m, &key, now_s(m) + m->window_s);
+}
+
 /* ---- failures ----------------------------------------------------------- */
 
-/* Of the locked shard; those of a window that is over are none. */
+/* Of the locked shard; those of a window that is over, or has ended by
+ * `after_s`, are none. */
 static struct failures
-load(struct memory *m, const struct portero_key *key)
+load(struct memory *m, const struct portero_key *key, int64_t after_s)
 {
 	const struct failures *found = m->host->table_find(m->failures, key);
 	struct failures f = { 0 };
@@ -123,8 +180,8 @@ load(struct memory *m, const struct portero_key *key)
 		return f;
 	f = *found;
 	/* it may be a file that outlived a power cut, or another clock */
-	if (f.until_s <= now || f.until_s > now + m->window_s ||
-	    f.ntags > MAX_TAGS)
+	if (f.until_s <= now || f.until_s <= after_s ||
+	    f.until_s > now + m->window_s || f.ntags > MAX_TAGS)
 		memset(&f, 0, sizeof f);
 	return f;
 }
@@ -134,11 +191,12 @@ memory_look(struct memory *m, enum failure_kind kind,
     struct portero_str name, struct portero_str network, struct failures *f)
 {
 	struct portero_key key = key_of(m, (char)kind, name, network);
+	int64_t after_s = forgiven_until(m, kind, name);
 
 	memset(f, 0, sizeof *f);
 	if (m->host->table_lock(m->failures, &key) == -1)
 		return -1;
-	*f = load(m, &key);
+	*f = load(m, &key, after_s);
 	m->host->table_abort(m->failures);
 	return 0;
 }
@@ -176,12 +234,13 @@ memory_count(struct memory *m, enum failure_kind kind,
     struct failures *f)
 {
 	struct portero_key key = key_of(m, (char)kind, name, network);
+	int64_t after_s = forgiven_until(m, kind, name);
 	bool counts;
 
 	memset(f, 0, sizeof *f);
 	if (m->host->table_lock(m->failures, &key) == -1)
 		return true;
-	*f = load(m, &key);
+	*f = load(m, &key, after_s);
 	counts = kind != FAILURES_OF_PAIR || !has_tag(f, tag);
 	if (!counts) {
 		m->host->table_abort(m->failures);
@@ -215,29 +274,13 @@ memory_forget(struct memory *m, enum failure_kind kind,
 
 /* ---- homes -------------------------------------------------------------- */
 
-/* When it ceases to be one; 0: it is none. */
-static int64_t
-home_until(struct memory *m, const struct portero_key *key)
-{
-	const struct home *found;
-	int64_t until = 0;
-
-	if (m->host->table_lock(m->homes, key) == -1)
-		return 0;
-	found = m->host->table_find(m->homes, key);
-	if (found != NULL)
-		until = found->until_s;
-	m->host->table_abort(m->homes);
-	return until;
-}
-
 bool
 memory_is_home(struct memory *m, struct portero_str name,
     struct portero_str network)
 {
 	struct portero_key key = key_of(m, HOME, name, network);
 
-	return home_until(m, &key) > now_s(m);
+	return mark_until(m, &key) > now_s(m);
 }
 
 /* Written again only when half of its time is over. */
@@ -246,13 +289,8 @@ memory_set_home(struct memory *m, struct portero_str name,
     struct portero_str network)
 {
 	struct portero_key key = key_of(m, HOME, name, network);
-	const struct home home = { .until_s = now_s(m) + m->home_s };
+	int64_t now = now_s(m);
 
-	if (home_until(m, &key) > now_s(m) + m->home_s / 2 ||
-	    m->host->table_lock(m->homes, &key) == -1)
-		return;
-	if (m->host->table_save(m->homes, &key, &home, home.until_s) == -1)
-		m->host->table_abort(m->homes);
-	else
-		m->host->table_commit(m->homes);
+	if (mark_until(m, &key) <= now + m->home_s / 2)
+		mark_set(m, &key, now + m->home_s);
 }

@@ -7,7 +7,8 @@
  *
  *   failures  of a name from a network, of a name from strange networks, and
  *             of a network; for one window each
- *   homes     networks from which a person has logged in
+ *   homes     networks from which a person has logged in; and names whose
+ *             failures up to now are forgiven
  *
  * They are two tables, so that failures can never push homes out. A failure
  * that finds no room makes the memory full for a minute: who is not at home
@@ -65,6 +66,9 @@ bool memory_count(struct memory *m, enum failure_kind kind,
     struct failures *f);
 void memory_forget(struct memory *m, enum failure_kind kind,
     struct portero_str name, struct portero_str network);
+/* What the name has failed until now counts no more, wherever that was. -1:
+ * there is no room to note that. */
+int memory_forgive(struct memory *m, struct portero_str name);
 
 /* Failures go uncounted. */
 bool memory_is_full(const struct memory *m);

@@ -291,6 +291,14 @@ guard_judge(void *ctx, const struct portero_facts *facts,
 	return PORTERO_NEXT;
 }
 
+static int
+guard_forget(void *ctx, struct portero_str login)
+{
+	struct guard *g = ctx;
+
+	return memory_forgive(&g->memory, login);
+}
+
 static uint32_t
 guard_scopes(const void *ctx)
 {
@@ -303,6 +311,7 @@ static const struct portero_policy policy = {
 	.stages = PORTERO_LOGIN,
 	.judge = guard_judge,
 	.scopes = guard_scopes,
+	.forget = guard_forget,
 };
 
 const struct portero_plugin portero_plugin = {

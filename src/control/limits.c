@@ -183,7 +183,7 @@ store_answer_json(const struct store_answer *a)
 	json_t *answer, *rows;
 
 	if (a->failed)
-		return answer_error(REASON_FAILED, "the store failed: %.*s",
+		return answer_error(REASON_FAILED, "that failed: %.*s",
 		    (int)a->error.len, a->error.ptr);
 	answer = answer_ok();
 	if (a->nlines > 0) {

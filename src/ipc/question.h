@@ -191,7 +191,7 @@ struct store_line {
 };
 
 struct store_answer {
-	bool failed; /* the store is away */
+	bool failed; /* why: error */
 	struct str error;
 	uint64_t cursor; /* TOP: where to go on, 0: that was all */
 	uint32_t nrows;

@@ -239,3 +239,22 @@ attempts_afterwards(struct attempts *a, const struct attempt_question *q)
 	if (has_monitors)
 		tell(a, q, true);
 }
+
+/* ---- letting somebody off ----------------------------------------------- */
+
+bool
+attempts_forget(struct attempts *a, struct str name)
+{
+	struct str login = spelling_of(a->login, name);
+	const struct portero_str lent = { login.ptr, login.len };
+	bool all = true;
+
+	for (size_t i = 0; i < a->npolicies; i++) {
+		const struct plugin *p = a->policies[i].plugin;
+		const struct portero_policy *table = p->table->policy;
+
+		all &= table->forget == NULL ||
+		    table->forget(p->ctx, lent) == 0;
+	}
+	return all;
+}

@@ -32,4 +32,7 @@ void attempts_judge(struct attempts *a, const struct attempt_question *q,
 /* When the answer has left: monitors, and what became of the login. */
 void attempts_afterwards(struct attempts *a, const struct attempt_question *q);
 
+/* What policies hold against a name. false: one could not. */
+bool attempts_forget(struct attempts *a, struct str name);
+
 #endif

@@ -163,6 +163,11 @@ do_store(struct worker *w)
 		return -1;
 	host_begin(w->header.deadline_ns, STR(""));
 	chain_store(w->chain, &q, &a);
+	if (q.ask == STORE_RESET && !attempts_forget(w->attempts, q.key) &&
+	    !a.failed) {
+		a.failed = true;
+		a.error = STR("a policy could not forget it");
+	}
 	send_answer(w, store_answer_encode(w->answer, sizeof w->answer,
 			   &w->header, &a));
 	return 0;

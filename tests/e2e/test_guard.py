@@ -110,6 +110,19 @@ def test_strangers_lock_nobody_out(start):
     assert attempt(portero, HOTEL).code == 235
 
 
+def test_an_operator_lets_somebody_off(start):
+    """limits reset, by whatever spelling of the name."""
+    portero = guarded(start, network_failures=30)
+    attempts(portero, OFFICE, [("ana", "a"), ("ana", "b"),
+                               ("luis", "a"), ("luis", "b")])
+    assert_waits(attempt(portero, OFFICE), portero, "guesses")
+    reset = portero.ctl("limits", "reset", "Ana")
+    assert (reset.returncode, reset.stdout) == (0, "reset\n")
+    assert attempt(portero, OFFICE).code == 235
+    assert_waits(attempt(portero, OFFICE, "luis", "pa55word"), portero,
+                 "guesses")
+
+
 def test_it_outlives_a_restart_of_its_workers(start):
     portero = guarded(start)
     attempts(portero, OFFICE, [("ana", "a"), ("ana", "b")])

@@ -223,6 +223,36 @@ test_a_right_password_clears_what_was_mistyped(void **state)
 }
 
 static void
+test_who_is_let_off_begins_anew_and_nobody_else(void **state)
+{
+	struct fixture *f = *state;
+	char network[32];
+
+	for (uint16_t tag = 0; tag < 4; tag++) {
+		fail_with(f, "ana", OFFICE, tag);
+		fail_with(f, "eva", HOTEL, tag);
+	}
+	for (uint16_t i = 0; i < 40; i++) {
+		snprintf(network, sizeof network, "203.0.%d.0/24", i);
+		fail_with(f, "ana", network, i);
+	}
+	assert_waits(f, "ana", OFFICE, "guesses");
+	assert_waits(f, "ana", "10.0.0.0/24", "guesses_person");
+	fake_host_set_now(NOW_US + HOUR_US / 2);
+	assert_int_equal(portero_plugin.policy->forget(f->ctx, str("ana")), 0);
+	assert_may_try(f, "ana", OFFICE);
+	assert_may_try(f, "ana", "10.0.0.0/24");
+	assert_waits(f, "eva", HOTEL, "guesses");
+	/* it is no leave to guess on */
+	fake_host_set_now(NOW_US + HOUR_US / 2 + 1000000);
+	for (uint16_t tag = 0; tag < 4; tag++) {
+		assert_may_try(f, "ana", "10.0.0.0/24");
+		fail_with(f, "ana", "10.0.0.0/24", tag);
+	}
+	assert_waits(f, "ana", "10.0.0.0/24", "guesses");
+}
+
+static void
 test_a_home_is_forgotten_in_time(void **state)
 {
 	struct fixture *f = *state;
@@ -314,6 +344,7 @@ main(void)
 		TEST(test_a_network_that_guesses_is_stopped_but_not_those_at_home),
 		TEST(test_strangers_lock_nobody_out),
 		TEST(test_a_right_password_clears_what_was_mistyped),
+		TEST(test_who_is_let_off_begins_anew_and_nobody_else),
 		TEST(test_a_home_is_forgotten_in_time),
 		TEST(test_exempt_clients_are_not_counted_together),
 		TEST(test_a_full_memory_lets_in_those_at_home),
