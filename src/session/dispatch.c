@@ -58,18 +58,12 @@ static const struct command commands[SMTP_NVERBS] = {
 };
 /* clang-format on */
 
-static bool
-is_in_transaction(const struct session *s)
-{
-	return s->state == SMTP_IN_MAIL || s->state == SMTP_CHUNKS;
-}
-
 void
 transaction_end(struct session *s)
 {
 	s->norphans = 0;
 	transaction_leave(&s->tx);
-	if (is_in_transaction(s))
+	if (s->state == SMTP_IN_MAIL || s->state == SMTP_CHUNKS)
 		session_enter(s, SMTP_READY);
 }
 
@@ -78,10 +72,6 @@ static void
 cmd_starttls(struct session *s, struct str args)
 {
 	(void)args;
-	if (session_is_tls(s)) {
-		reply_error(s, REPLY_TLS_RUNNING);
-		return;
-	}
 	s->offered = 0;
 	reply(s, REPLY_START_TLS);
 	session_enter(s, SMTP_GREETED);
@@ -154,8 +144,8 @@ is_allowed(struct session *s, enum smtp_verb verb, struct str args)
 		reply_error(s, REPLY_AUTH_IN_CLEAR);
 	else if (verb == SMTP_AUTH && session_is_logged_in(s))
 		reply_error(s, REPLY_AUTH_TWICE);
-	else if (verb == SMTP_STARTTLS && is_in_transaction(s))
-		reply_error(s, REPLY_IN_TRANSACTION);
+	else if (verb == SMTP_STARTTLS && session_is_tls(s))
+		reply_error(s, REPLY_TLS_RUNNING);
 	else if (verb == SMTP_BDAT && !(s->offered & SMTP_EXT_CHUNKING))
 		reply_error(s, REPLY_UNSUPPORTED);
 	else if ((c->needs & NEED_LOGIN) && !session_is_logged_in(s))

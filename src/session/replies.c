@@ -44,7 +44,6 @@ static const struct reply_text replies[REPLY_NREPLIES] = {
 	[REPLY_TLS_NEEDED] =       { 530, "5.7.0", "Turn on SSL/TLS in your mail program: STARTTLS comes first", "tls" },
 	[REPLY_AUTH_IN_CLEAR] =    { 538, "5.7.11", "Turn on SSL/TLS in your mail program before logging in", "tls" },
 	[REPLY_AUTH_TWICE] =       { 503, "5.5.1", "Already logged in", "protocol" },
-	[REPLY_IN_TRANSACTION] =   { 503, "5.5.1", "Not inside a mail transaction", "protocol" },
 	[REPLY_LOGIN_NEEDED] =     { 530, "5.7.0", "Log in first: turn on authentication for outgoing mail", "auth" },
 	[REPLY_LOGIN_WRONG] =      { 535, "5.7.8", "Wrong user name or password", "auth" },
 	[REPLY_LOGIN_LATER] =      { 454, "4.7.0", "Cannot check your password right now; try again in a few minutes", "later" },
