@@ -307,7 +307,7 @@ def running_directory(more="", **options):
 
 # ---- a door that misbehaves ----
 
-BIND, SEARCH, EXTENDED = 0x60, 0x63, 0x77
+BIND, UNBIND, SEARCH, EXTENDED = 0x60, 0x42, 0x63, 0x77
 KINDS = {"bind": BIND, "search": SEARCH, "extended": EXTENDED}
 BIND_DONE, ENTRY, SEARCH_DONE, REFERENCE = 0x61, 0x64, 0x65, 0x73
 
@@ -391,7 +391,7 @@ class Door:
         self.tls = tls
         self.on = {}
         self.delay = self.drip = 0
-        self.seen = []  # kinds of requests
+        self.seen = []  # kinds of requests that have an answer
         self.sockets = []
         self.mute = []  # clients that get no answer any more
         self.clients = 0
@@ -437,7 +437,8 @@ class Door:
 
     def misbehave(self, client, message):
         number, kind = request_of(message)
-        self.seen.append(kind)
+        if kind != UNBIND:  # it comes when it comes
+            self.seen.append(kind)
         what = self.on.get(kind)
         # the answer to a search ends it
         done = SEARCH_DONE if kind == SEARCH else kind + 1

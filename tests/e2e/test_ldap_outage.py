@@ -156,13 +156,13 @@ def test_another_server_stands_in(slapd, with_ldap, first, template):
 
 def test_a_server_that_is_up_again_is_asked_again(slapd, with_ldap):
     with door(slapd, search=(52,)) as d:
-        portero = with_ldap({"uri": [d.uri, slapd.uri], "retry_after": "1s"})
+        portero = with_ldap({"uri": [d.uri, slapd.uri], "retry_after": "2s"})
         assert code(portero, "ana") == 235
         seen = len(d.seen)
         assert code(portero, "ana") == 235
         assert len(d.seen) == seen
         d.on = {}
-        time.sleep(1.1)
+        time.sleep(2.1)
         assert code(portero, "ana") == 235
         assert len(d.seen) > seen
         assert "is up again" in portero.log_text()

@@ -75,12 +75,12 @@ def test_dripping_chunks_must_get_on(start):
 
 def test_a_slow_message_that_gets_on_is_fine(start, sink):
     """Longer than the time limit in all."""
-    portero = start(data_timeout="1s")
+    portero = start(data_timeout="2s")
     with portero.login() as client:
         begin(client)
         for _ in range(8):
             client.send(b"x" * 70 + b"\r\n" + b"y" * 5000 + b"\r\n")
-            time.sleep(0.3)
+            time.sleep(0.4)
         client.send(b".\r\n")
         assert client.reply().code == 250
     assert len(sink.messages) == 1

@@ -30,7 +30,7 @@
 
 #define CONNECT_MS 100
 #define COMMAND_MS 150
-#define SLACK_MS 400 /* of a busy machine */
+#define SLACK_MS 2000 /* of a busy machine */
 #define MEMORY_KB 4096
 #define PRIMARY "$11\r\nrole:master\r\n"
 
