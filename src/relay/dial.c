@@ -15,12 +15,6 @@
 #include "base/mem.h"
 
 static void
-count_failure(const struct relay_pool *p)
-{
-	shared_add(p->setup.shared, p->setup.row, COUNTER_UPSTREAM_FAILED, 1);
-}
-
-static void
 note(struct relay *r, const char *detail)
 {
 	char *copy = xstrdup(detail);
@@ -49,6 +43,15 @@ leave_host(struct relay *r)
 }
 
 static void
+go_on(struct relay *r)
+{
+	if (r->reused) /* it had rested: the search begins only now */
+		relay_dial_start(r);
+	else
+		relay_dial_next(r);
+}
+
+static void
 on_ready(void *arg)
 {
 	struct relay *r = arg;
@@ -61,27 +64,15 @@ on_ready(void *arg)
 	relay_host_give(r->host, &r->conn, false);
 	note(r, "the host lacks what the message needs");
 	leave_host(r);
-	if (r->reused) { /* it had rested: the search begins only now */
-		r->reused = false;
-		relay_dial_start(r);
-	} else {
-		relay_dial_next(r);
-	}
+	go_on(r);
 }
 
 /* The addresses may have changed meanwhile; then it merely begins elsewhere. */
 static void
-on_down(void *arg, enum conn_fault fault, const char *detail)
+address_failed(struct relay *r, enum conn_fault fault, const char *detail)
 {
-	struct relay *r = arg;
-
-	relay_conn_close(&r->conn);
-	if (r->reused) { /* it had rested too long */
-		r->reused = false;
-		relay_dial_start(r);
-		return;
-	}
-	count_failure(r->pool);
+	shared_add(r->pool->setup.shared, r->pool->setup.row,
+	    COUNTER_UPSTREAM_FAILED, 1);
 	if (fault == CONN_TLS)
 		r->why = RELAY_TLS;
 	else if (fault == CONN_BROKEN && r->why != RELAY_TLS)
@@ -90,7 +81,17 @@ on_down(void *arg, enum conn_fault fault, const char *detail)
 		r->host->start++;
 	r->tried++;
 	note(r, detail);
-	relay_dial_next(r);
+}
+
+static void
+on_down(void *arg, enum conn_fault fault, const char *detail)
+{
+	struct relay *r = arg;
+
+	relay_conn_close(&r->conn);
+	if (!r->reused) /* else it had rested too long */
+		address_failed(r, fault, detail);
+	go_on(r);
 }
 
 static const struct conn_user dialer = {
@@ -171,6 +172,7 @@ relay_dial_start(struct relay *r)
 {
 	int64_t now = clock_mono_ms();
 
+	r->reused = false;
 	r->why = RELAY_AWAY;
 	r->dial_until = now + RELAY_DIAL_MS;
 	r->wait_until = now + r->pool->order[0]->connect_timeout_ms;

@@ -101,7 +101,6 @@ replay(struct relay *r, bool elsewhere)
 	relay_steps_rewind(r);
 	event_del(&r->later); /* the leave for chunks was of the lost one */
 	r->replayed = true;
-	r->reused = false;
 	enter(r, TXN_ADJOURNED);
 	if (is_awaited)
 		seek_anew(r);
