@@ -120,19 +120,23 @@ relay_host_give(struct relay_host *h, struct relay_conn **conn, bool reset)
 }
 
 struct relay_conn *
-relay_host_take(struct relay_host *h, const char *login)
+relay_host_take(struct relay_host *h, const char *login, uint32_t needs)
 {
-	struct relay_conn *c = TAILQ_FIRST(&h->idle), *own;
+	struct relay_conn *c = NULL, *at;
 
+	TAILQ_FOREACH(at, &h->idle, rest_link) {
+		bool is_right =
+		    at->login == NULL || strcmp(at->login, login) == 0;
+
+		if ((at->offer.extensions & needs) != needs)
+			continue;
+		if (c == NULL || is_right)
+			c = at;
+		if (is_right)
+			break;
+	}
 	if (c == NULL)
 		return NULL;
-	if (c->login != NULL)
-		TAILQ_FOREACH(own, &h->idle, rest_link)
-			if (own->login != NULL &&
-			    strcmp(own->login, login) == 0) {
-				c = own;
-				break;
-			}
 	TAILQ_REMOVE(&h->idle, c, rest_link);
 	c->rests = false;
 	h->nidle--;

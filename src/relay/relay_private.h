@@ -173,8 +173,10 @@ void relay_host_init(
     struct relay_host *h, const struct relay_setup *setup, unsigned index);
 void relay_host_drain(struct relay_host *h);
 void relay_host_close(struct relay_host *h);
-/* An idle connection, best one of that person, the last used first, or NULL. */
-struct relay_conn *relay_host_take(struct relay_host *h, const char *login);
+/* An idle connection that offers what is needed, best one of that person, the
+ * last used first, or NULL. */
+struct relay_conn *relay_host_take(
+    struct relay_host *h, const char *login, uint32_t needs);
 /* Back to rest, if it may be used again; RSET first when reset says so. */
 void relay_host_give(struct relay_host *h, struct relay_conn **c, bool reset);
 /* It is closed: out of the list it rests in. */

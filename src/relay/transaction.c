@@ -524,16 +524,11 @@ take_idle(struct relay *r)
 {
 	struct relay_host *h = relay_route_pick(
 	    r->pool, r->ticket.class_name, r->ticket.needs, r->excluded);
-	struct relay_conn *c;
 
 	if (h == NULL)
 		return NULL;
 	relay_set_host(r, h);
-	c = relay_host_take(h, r->ticket.login);
-	if (c == NULL || (c->offer.extensions & r->ticket.needs) == r->ticket.needs)
-		return c;
-	relay_host_give(h, &c, false);
-	return NULL;
+	return relay_host_take(h, r->ticket.login, r->ticket.needs);
 }
 
 struct relay *

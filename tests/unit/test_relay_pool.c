@@ -282,6 +282,29 @@ test_rest_ends_in_time(void **state)
 }
 
 static void
+test_message_that_needs_more_does_not_lengthen_the_rest(void **state)
+{
+	static const char *const less[] = { HELLO, MESSAGE, NULL };
+	static const char *const more[] = { "220 mx", "< EHLO", "250-mx",
+		"250-SMTPUTF8", "250 PIPELINING", MESSAGE, NULL };
+	struct rig *r = *state;
+	struct owner plain = { 0 }, needy = { .needs = SMTP_EXT_SMTPUTF8 };
+	struct relay_conn *c;
+	int64_t until;
+
+	fake_script(&r->fake, 0, less);
+	rig_start(r);
+	rig_send(r, &plain, 1);
+	fake_script(&r->fake, 0, more);
+	c = TAILQ_FIRST(&r->pool->hosts[0].idle);
+	until = c->reply_by -= 1000;
+	rig_send(r, &needy, 1);
+	rig_expect(r, &needy, SENT);
+	assert_int_equal(relay_pool_idle(r->pool), 2);
+	assert_true(c->reply_by == until);
+}
+
+static void
 test_stray_bytes_end_the_rest(void **state)
 {
 	static const char *const strays[] = { "> 250 ok\r\n", "> x", "close" };
@@ -439,6 +462,7 @@ main(void)
 		TEST(test_three_errors_retire_a_connection),
 		TEST(test_hundred_messages_retire_a_connection),
 		TEST(test_rest_ends_in_time),
+		TEST(test_message_that_needs_more_does_not_lengthen_the_rest),
 		TEST(test_stray_bytes_end_the_rest),
 		TEST(test_dead_connection_is_replaced_unnoticed),
 		TEST(test_surplus_answer_is_not_taken_for_the_next_transaction),
