@@ -57,7 +57,7 @@ static void
 conn_free(struct relay_conn *c)
 {
 	smtp_reply_parser_free(&c->parser);
-	buf_free(&c->out);
+	buf_wipe(&c->out); /* AUTH may have been in it */
 	free(c->login);
 	free(c);
 }
@@ -203,7 +203,7 @@ fall_mute(struct relay_conn *c, int error)
 {
 	c->mute = true;
 	c->error = error;
-	buf_free(&c->out);
+	buf_wipe(&c->out);
 	note_written(c);
 	if (c->ssl == NULL)
 		event_active(&c->readable, EV_READ, 1);
