@@ -3,9 +3,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * What it takes to be let in by an upstream: the TLS context, and the account
- * of AUTH (RFC 4954), which is said once, on a connection whose TLS is
- * verified (the configuration allows no other). It owns both; the password is
- * wiped with it.
+ * of AUTH (RFC 4954), which is said only on a connection whose TLS is verified
+ * (the configuration allows no other). It owns both; the password is wiped
+ * with it.
  */
 #include "relay/relay_private.h"
 
@@ -133,6 +133,8 @@ relay_account_reply(struct relay_conn *c, const struct smtp_reply *reply)
 
 	if (reply->code == 235 && c->auth_left == 0)
 		return true;
+	if (reply->code == 503 && c->login != NULL)
+		return true; /* XCLIENT let our account stand */
 	if (reply->code == 334 && c->auth_left > 0) {
 		/* first the name is asked for, then the password */
 		word = c->auth_left-- == 2

@@ -5,7 +5,8 @@
  * A connection's first words: greeting, EHLO (HELO where it is not known),
  * STARTTLS when the configuration wants it, EHLO again, AUTH when there is an
  * account. Nothing that was said before TLS counts after it, and without TLS
- * that was asked for there is no connection. XCLIENT begins it all again.
+ * that was asked for there is no connection. XCLIENT begins it all again, but
+ * for AUTH where it told a name: that stands for ours then.
  */
 #include "relay/relay_private.h"
 
@@ -64,7 +65,7 @@ offered(struct relay_conn *c, const struct smtp_reply *reply)
 		relay_conn_down(c, CONN_TLS, "STARTTLS is not offered");
 	else if (c->ssl == NULL && tls != CONFIG_UPSTREAM_NONE && has_starttls)
 		say(c, CONN_STARTTLS, "STARTTLS");
-	else if (c->host->access->password != NULL && c->login == NULL)
+	else if (c->host->access->password != NULL && !c->named)
 		relay_account_say(c);
 	else
 		ready(c);
@@ -128,6 +129,7 @@ relay_hello_reply(struct relay_conn *c, const struct smtp_reply *reply)
 			relay_hello_refused(c, "XCLIENT", reply);
 		break;
 	case CONN_AUTH:
+		buf_wipe(&c->out); /* the password was in it */
 		if (relay_account_reply(c, reply))
 			ready(c);
 		break;

@@ -7,7 +7,8 @@
  * MAIL, as it forgets it with each message. XCLIENT LOGIN makes the connection
  * the person's; it goes on from its greeting then, and is given another name
  * before it serves another person. With xclient = address it has become the
- * client's in every respect and is not used again.
+ * client's in every respect and is not used again. Either makes the server
+ * forget our account; the name, if one was told, counts as logged in.
  *
  * Values go as xtext (RFC 3461 section 4), so that nothing a client says can
  * end a value or the line.
@@ -93,6 +94,7 @@ relay_present(struct relay *r)
 	struct relay_conn *c = r->conn;
 	const struct config_upstream *u = c->host->config;
 	uint32_t attributes = c->offer.xclient;
+	char xtext[VALUE_MAX + 1];
 
 	if (u->xclient == CONFIG_XCLIENT_LOGIN)
 		attributes &= SMTP_CLIENT_LOGIN;
@@ -101,6 +103,8 @@ relay_present(struct relay *r)
 		return false;
 	free(c->login);
 	c->login = xstrdup(r->ticket.login);
+	c->named = (attributes & SMTP_CLIENT_LOGIN) != 0 &&
+	           encode(xtext, c->login);
 	c->retire = c->retire || u->xclient == CONFIG_XCLIENT_ADDRESS;
 	c->phase = CONN_XCLIENT;
 	say(c, "XCLIENT", &r->ticket, attributes);

@@ -100,6 +100,7 @@ struct relay_conn {
 	unsigned mails, messages, errors;
 	unsigned unheard; /* answers that come before that to RSET */
 	char *login; /* owned; whose connection XCLIENT made it; NULL: ours */
+	bool named;  /* that name was told, and is a login there */
 	unsigned auth_left; /* words of AUTH LOGIN that are still to be said */
 	unsigned depth; /* event callbacks that are on the stack */
 	bool retire;    /* not to be used again */

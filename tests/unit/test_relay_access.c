@@ -137,7 +137,7 @@ test_opportunity_is_taken_and_never_taken_back(void **state)
 
 struct login {
 	const char *name;
-	const char *script[24];
+	const char *script[32];
 	const char *said;
 	const char *detail;
 };
@@ -146,6 +146,11 @@ struct login {
 #define LOGIN_USER "< AUTH LOGIN", "alone", "334 VXNlcm5hbWU6", "< cmVsYXk="
 #define LOGIN LOGIN_USER, "alone", "334 UGFzc3dvcmQ6", "< czNjcmV0", "alone"
 #define TLS "tls", "220 mx", "< EHLO", "250-mx", "250-PIPELINING"
+
+#define BECOMES(words) "< XCLIENT " words, "alone", "220 mx", "< EHLO", \
+	"250-mx", "250-PIPELINING", "250 AUTH PLAIN"
+#define AS_CLIENT TLS, "250-AUTH PLAIN", "250 XCLIENT ADDR", PLAIN, "235 hi", \
+	BECOMES("ADDR=192.0.2.7"), PLAIN
 
 static const struct login logins[] = {
 	{ "PLAIN", { TLS, "250 AUTH LOGIN PLAIN", PLAIN, "235 hi", MESSAGE },
@@ -178,10 +183,22 @@ static const struct login logins[] = {
 	{ "silent", { TLS, "250 AUTH PLAIN", PLAIN }, "away", "in time" },
 	{ "closed", { TLS, "250 AUTH PLAIN", PLAIN, "close" }, "away",
 	    "closed by the upstream" },
+	{ "the name that XCLIENT tells stands for it",
+	    { TLS, "250-AUTH PLAIN", "250 XCLIENT LOGIN", PLAIN, "235 hi",
+		BECOMES("LOGIN=ana"), MESSAGE },
+	    SENT, "" },
+};
+
+/* With xclient = address, and no name to be told. */
+static const struct login logins_again[] = {
+	{ "PLAIN", { AS_CLIENT, "235 hi", MESSAGE }, SENT, "" },
+	{ "in vain", { AS_CLIENT, "535 no", "end" }, "broken", "AUTH: 535 no" },
+	{ "the first one still counts", { AS_CLIENT, "503 already", MESSAGE },
+	    SENT, "" },
 };
 
 static void
-check_login(const struct login *l)
+check_login(const struct login *l, enum config_xclient xclient)
 {
 	struct rig rig, *r = &rig;
 	struct owner o = { 0 };
@@ -195,6 +212,7 @@ check_login(const struct login *l)
 	r->config.fingerprints = pins;
 	r->config.user = (char *)(uintptr_t) "relay";
 	r->config.password_file = password_file;
+	r->config.xclient = xclient;
 	if (strcmp(l->name, "silent") == 0)
 		r->config.connect_timeout_ms = 600;
 	fake_script(&r->fake, 0, l->script);
@@ -213,7 +231,15 @@ test_account_is_used_before_anything_else(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(logins) / sizeof(logins[0]); i++)
-		check_login(&logins[i]);
+		check_login(&logins[i], CONFIG_XCLIENT_LOGIN);
+}
+
+static void
+test_account_is_used_again_where_xclient_tells_no_name(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(logins_again) / sizeof(*logins_again); i++)
+		check_login(&logins_again[i], CONFIG_XCLIENT_ADDRESS);
 }
 
 static void
@@ -264,6 +290,8 @@ main(void)
 		cmocka_unit_test(
 		    test_opportunity_is_taken_and_never_taken_back),
 		cmocka_unit_test(test_account_is_used_before_anything_else),
+		cmocka_unit_test(
+		    test_account_is_used_again_where_xclient_tells_no_name),
 		cmocka_unit_test(test_secrets_that_cannot_be_read_are_an_error),
 	};
 
