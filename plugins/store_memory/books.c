@@ -221,6 +221,47 @@ books_save_counter(const struct books *b, const struct portero_key *key,
 	return save(b, key, r, c->expires_at);
 }
 
+bool
+books_is_owner(const struct books *b, const struct portero_key *owner)
+{
+	return memcmp(owner, &b->owner, sizeof *owner) == 0;
+}
+
+struct victims {
+	const struct books *books;
+	struct portero_key keys[MAX_SAVES];
+	size_t n;
+};
+
+static void
+add_victim(void *arg, const struct portero_key *key, const void *record)
+{
+	const struct record *r = record;
+	struct victims *v = arg;
+
+	if (r->kind == RECORD_COUNTER &&
+	    books_is_owner(v->books, &r->counter.owner) && v->n < MAX_SAVES)
+		v->keys[v->n++] = *key;
+}
+
+int
+books_reset(struct books *b)
+{
+	struct victims v = { .books = b };
+
+	for (;;) {
+		v.n = 0;
+		b->host->table_each(b->table, add_victim, &v);
+		for (size_t i = 0; i < v.n; i++)
+			b->host->table_remove(b->table, &v.keys[i]);
+		books_commit(b);
+		if (v.n < MAX_SAVES)
+			return 0;
+		if (b->host->table_lock(b->table, &b->owner) == -1)
+			return -1;
+	}
+}
+
 /* ---- reservations ------------------------------------------------------ */
 
 static struct portero_key

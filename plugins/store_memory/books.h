@@ -23,6 +23,7 @@
 #include "counter.h"
 
 #define BOOKS_LAYOUT 2
+#define BOOKS_STEP 4096 /* records of one step of a walk: some milliseconds */
 #define OWNER_NAME_LEN 64
 #define PART_ENTRIES 24
 #define MAX_PARTS 6
@@ -109,6 +110,10 @@ int books_lock(struct books *b, enum portero_scope scope,
     struct portero_str key);
 void books_commit(struct books *b);
 void books_abort(struct books *b);
+bool books_is_owner(const struct books *b, const struct portero_key *owner);
+/* Forgets all counters of the owner, and unlocks. -1: others took the lock
+ * before it was done. */
+int books_reset(struct books *b);
 
 struct portero_key books_counter_key(const struct books *b,
     const struct portero_charge *c);

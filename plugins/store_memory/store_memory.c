@@ -19,15 +19,10 @@
 #include <string.h>
 
 #include "books.h"
+#include "report.h"
 
 #define MAX_CHARGES 64 /* of one operation */
 #define COMPLAIN_EVERY_S 60
-#define WALK_PLACES 4096 /* of one step: some milliseconds */
-
-struct report_row {
-	struct portero_row row;
-	uint64_t tail; /* of the counter's key */
-};
 
 struct store {
 	const struct portero_host *host; /* borrowed */
@@ -44,12 +39,7 @@ struct store {
 	struct counter_place places[MAX_CHARGES];
 	bool counts[MAX_CHARGES];
 	bool laid_anew[MAX_CHARGES];
-	struct report_row *rows; /* owned */
-	size_t nrows, max_rows;
-	bool no_memory; /* for more rows */
-	struct portero_key victims[MAX_SAVES]; /* of a reset */
-	size_t nvictims;
-	const struct portero_op *walk; /* borrowed */
+	struct report report;
 };
 
 /* Says why the store fails, but not with every message. Returns -1. */
@@ -345,170 +335,31 @@ settle(struct store *s, struct portero_op *op)
 	return 0;
 }
 
-/* ---- report and reset -------------------------------------------------- */
-
-static bool
-is_ours(const struct store *s, const struct portero_key *owner)
-{
-	return memcmp(owner, &s->books.owner, sizeof *owner) == 0;
-}
-
-static struct report_row *
-row_new(struct store *s)
-{
-	if (s->nrows == s->max_rows) {
-		size_t max = s->max_rows == 0 ? 16 : 2 * s->max_rows;
-		void *rows = realloc(s->rows, max * sizeof *s->rows);
-
-		if (rows == NULL)
-			return NULL;
-		s->rows = rows;
-		s->max_rows = max;
-	}
-	return &s->rows[s->nrows++];
-}
-
-static struct portero_row
-row_of(const struct store *s, struct counter_record *r)
-{
-	struct counter *c = &r->counter;
-	struct portero_row row = { .size = sizeof row,
-		.unit = r->unit,
-		.max = r->max };
-
-	counter_advance(c, c->window_s, s->books.now_us);
-	row.used = counter_used(c);
-	row.window_s = c->window_s;
-	row.resets_at = counter_resets_at(c);
-	memcpy(row.limit, r->limit, sizeof row.limit);
-	row.limit[sizeof row.limit - 1] = '\0';
-	return row;
-}
-
-static void
-report_counter(void *arg, const struct portero_key *key, const void *record)
-{
-	struct store *s = arg;
-	struct record copy;
-	struct report_row *row;
-
-	if (((const struct record *)record)->kind != RECORD_COUNTER ||
-	    !is_ours(s, &((const struct record *)record)->counter.owner) ||
-	    !books_load_counter(&s->books, key, &copy))
-		return;
-	row = row_new(s);
-	if (row == NULL) {
-		s->no_memory = true;
-		return;
-	}
-	row->row = row_of(s, &copy.counter);
-	memcpy(&row->tail, key->byte + 8, sizeof row->tail);
-}
-
-/* Counts a reservation at the counters it touches. */
-static void
-report_part(void *arg, const struct portero_key *key, const void *record)
-{
-	const struct record *r = record;
-	struct store *s = arg;
-	uint32_t n;
-
-	(void)key;
-	if (r->kind != RECORD_PART || !is_ours(s, &r->part.owner))
-		return;
-	n = r->part.nentries < PART_ENTRIES ? r->part.nentries : PART_ENTRIES;
-	for (uint32_t i = 0; i < n; i++)
-		for (size_t k = 0; k < s->nrows; k++)
-			if (r->part.entries[i].first &&
-			    r->part.entries[i].tail == s->rows[k].tail)
-				s->rows[k].row.open++;
-}
-
-static int
-compare_rows(const void *a, const void *b)
-{
-	const struct portero_row *x = &((const struct report_row *)a)->row;
-	const struct portero_row *y = &((const struct report_row *)b)->row;
-	int order = strcmp(x->limit, y->limit);
-
-	return order != 0 ? order : (int)x->unit - (int)y->unit;
-}
+/* ---- looking and forgetting -------------------------------------------- */
 
 static int
 report(struct store *s, struct portero_op *op)
 {
-	s->nrows = 0;
-	s->no_memory = false;
-	s->host->table_each(s->books.table, report_counter, s);
-	s->host->table_each(s->books.table, report_part, s);
-	if (s->no_memory)
+	if (report_owner(&s->report, &s->books, op) == -1)
 		return fail_locked(s, "out of memory for a report");
 	books_abort(&s->books);
-	if (s->nrows > 1)
-		qsort(s->rows, s->nrows, sizeof s->rows[0], compare_rows);
-	for (size_t i = 0; i < s->nrows; i++)
-		op->row(op->row_arg, &s->rows[i].row);
 	op->result = PORTERO_OP_DONE;
 	return 0;
-}
-
-static void
-reset_counter(void *arg, const struct portero_key *key, const void *record)
-{
-	const struct record *r = record;
-	struct store *s = arg;
-
-	if (r->kind == RECORD_COUNTER && is_ours(s, &r->counter.owner) &&
-	    s->nvictims < MAX_SAVES)
-		s->victims[s->nvictims++] = *key;
 }
 
 static int
 reset(struct store *s, struct portero_op *op)
 {
-	for (;;) {
-		s->nvictims = 0;
-		s->host->table_each(s->books.table, reset_counter, s);
-		for (size_t i = 0; i < s->nvictims; i++)
-			s->host->table_remove(s->books.table, &s->victims[i]);
-		books_commit(&s->books);
-		if (s->nvictims < MAX_SAVES)
-			break;
-		if (books_lock(&s->books, op->scope, op->key) == -1)
-			return fail(s, "its memory cannot be locked");
-	}
+	if (books_reset(&s->books) == -1)
+		return fail(s, "its memory cannot be locked");
 	op->result = PORTERO_OP_DONE;
 	return 0;
-}
-
-/* ---- walk and status --------------------------------------------------- */
-
-static void
-walk_counter(void *arg, const struct portero_key *key, const void *record)
-{
-	const struct portero_op *op;
-	struct store *s = arg;
-	struct portero_row row;
-	struct record copy;
-
-	op = s->walk;
-	if (((const struct record *)record)->kind != RECORD_COUNTER ||
-	    ((const struct record *)record)->counter.scope !=
-		(uint32_t)op->scope ||
-	    !books_load_counter(&s->books, key, &copy))
-		return;
-	row = row_of(s, &copy.counter);
-	row.key.ptr = copy.counter.name;
-	row.key.len = strnlen(copy.counter.name, OWNER_NAME_LEN);
-	op->row(op->row_arg, &row);
 }
 
 static int
 walk(struct store *s, struct portero_op *op)
 {
-	s->walk = op;
-	op->cursor = s->host->table_some(s->books.table, (uint32_t)op->cursor,
-	    WALK_PLACES, walk_counter, s);
+	report_walk(&s->books, op);
 	books_abort(&s->books);
 	op->result = PORTERO_OP_DONE;
 	return 0;
@@ -536,7 +387,7 @@ store_status(void *ctx,
 	do {
 		if (books_lock(&s->books, PORTERO_PERSON, nobody) == -1)
 			return fail(s, "its memory cannot be locked");
-		at = s->host->table_some(s->books.table, at, WALK_PLACES,
+		at = s->host->table_some(s->books.table, at, BOOKS_STEP,
 		    count_record, &n);
 		books_abort(&s->books);
 	} while (at != 0);
@@ -659,7 +510,7 @@ store_close(void *ctx)
 
 	if (s->books.table != NULL)
 		books_close(&s->books);
-	free(s->rows);
+	report_clear(&s->report);
 	free(s);
 }
 

@@ -140,7 +140,8 @@ tests_unit_test_store_memory_SOURCES = tests/unit/test_store_memory.c \
 	tests/unit/store_suite.c tests/unit/store_suite.h \
 	plugins/store_memory/store_memory.c \
 	plugins/store_memory/books.c plugins/store_memory/books.h \
-	plugins/store_memory/counter.c plugins/store_memory/counter.h
+	plugins/store_memory/counter.c plugins/store_memory/counter.h \
+	plugins/store_memory/report.c plugins/store_memory/report.h
 tests_unit_test_store_memory_CFLAGS = $(AM_CFLAGS)
 # The server that preloads it is no program of ours: no flags of ours either.
 tests/unit/stand_clock.so: tests/unit/stand_clock.c
