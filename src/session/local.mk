@@ -9,6 +9,7 @@ libportero_a_SOURCES += \
 	src/session/group.c src/session/group.h \
 	src/session/header.c \
 	src/session/hello.c \
+	src/session/input.c \
 	src/session/judge.c \
 	src/session/loop.c \
 	src/session/ledger.c src/session/ledger.h \

@@ -101,8 +101,14 @@ struct session {
 /* arrival.c */
 void session_greet(struct session *s);
 
-/* session.c */
+/* input.c */
 void session_on_io(evutil_socket_t fd, short what, void *arg);
+/* The wait may be over: first what is already here, then the descriptor. */
+void session_go_on(struct session *s);
+/* Is a message or a part of it on its way to us? */
+bool session_is_in_body(const struct session *s);
+
+/* session.c */
 void session_on_timer(evutil_socket_t fd, short what, void *arg);
 void session_enter(struct session *s, enum smtp_state state);
 /* Something is to be written, or the session is to be freed. */
