@@ -445,7 +445,7 @@ remote_status(struct store *s,
 	rowf(row, arg, "on_store_failure", "%s, hosts = %" PRId64,
 	    modes[s->mode], s->hosts);
 	if (is_there)
-		rowf(row, arg, "latency", "%.1f ms",
+		rowf(row, arg, "write latency", "%.1f ms",
 		    (double)(clock_mono_ns() - asked_ns) / CLOCK_NS_PER_MS);
 	rowf(row, arg, "to be charged", "%zu messages",
 	    journal_count(s->journal));

@@ -75,8 +75,8 @@ judge_charge(const struct store *s, struct portero_charge *c, size_t i)
 		c->reply = PORTERO_REPLY_TEMPORARY;
 }
 
-/* Fills all charges. -1: what is left cannot be told. The journal is
- * locked. *has_entries: of the owner. */
+/* Fills all charges. *fit: all that are not in monitor mode do. -1: what is
+ * left cannot be told. The journal is locked. */
 static int
 judge_charges(struct store *s, const struct portero_key *owner,
     struct portero_op *op, bool *fit)

@@ -116,7 +116,7 @@ def test_the_store_and_its_heaviest_users_are_shown(sink, redis):
         up = lines(host)
         assert up["state"].startswith("up since 20")
         assert up["to be charged"] == "0 messages"
-        assert float(up["latency"].split()[0]) < 1000 * PATIENCE
+        assert float(up["write latency"].split()[0]) < 1000 * PATIENCE
         redis.kill()
         assert send_many(host, 3) == 3
         away = lines(host)
