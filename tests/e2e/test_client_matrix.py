@@ -9,42 +9,40 @@ import json
 import os
 import random
 import smtplib
-import subprocess
 
 import pytest
 
 import harness
+import mailers
 import postfix
 import sink as upstream
-from harness import LONG, Section, certificates, wait_until
+from harness import LONG, certificates, wait_until
+from mailers import PASSWORD, RECIPIENT, SENDER, run
 
 pytestmark = pytest.mark.skipif(not LONG, reason="with PORTERO_LONG=1")
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clients")
-SENDER, RECIPIENT = "ana@example.org", "bob@example.net"
 UNKNOWN = "nobody@example.net"
 FOREIGN = "bøb@exämple.net"
 TEXT = "Señor Müller:\n\n.\n..\nFrom here: all is well – 東京.\n" * 30
 ATTACHMENT = random.Random(7).randbytes(1_000_000)
 
 
-class Job:
-    """A message to be sent, and with what."""
+class Job(mailers.Job):
+    """Made for the test, with files for those who read them."""
 
     def __init__(self, portero, listener, folder, to=(RECIPIENT,),
                  attached=False):
-        self.port = portero.ports[listener]
-        self.implicit = listener == "submissions"
-        self.folder = folder
+        super().__init__(portero, listener, folder,
+                         f"token-{random.randrange(1 << 60):x}")
         self.to = list(to)
-        self.attached = attached
-        self.token = f"token-{random.randrange(1 << 60):x}"
-        self.text_file = folder / "text"
-        self.text_file.write_text(TEXT)
-        self.attachment_file = folder / "attachment.bin"
-        self.attachment_file.write_bytes(ATTACHMENT)
-        self.message_file = folder / "message"
-        self.message_file.write_bytes(self.message())
+        self.text = TEXT.encode()
+        self.attachment = ATTACHMENT if attached else None
+        self.text_file = self.file(self.text, "text")
+        self.attachment_file = self.file(ATTACHMENT, "attachment.bin")
+        made = self.message()
+        self.message_file = self.file(made, "message.eml")
+        self.content = made.replace(b"\r\n", b"\n")
 
     def message(self):
         made = email.message.EmailMessage(policy=email.policy.SMTP)
@@ -53,7 +51,7 @@ class Job:
         made["Date"] = "Tue, 24 Nov 2026 12:00:00 +0000"
         made["Message-ID"] = f"<{self.token}@example.org>"
         made.set_content(TEXT, cte="quoted-printable")
-        if self.attached:
+        if self.attachment:
             made.add_attachment(ATTACHMENT, maintype="application",
                                 subtype="octet-stream", filename="a.bin")
         return made.as_bytes()
@@ -61,69 +59,18 @@ class Job:
     def json(self):
         return json.dumps({
             "port": self.port, "implicit": self.implicit, "user": "ana",
-            "password": "s3cret", "ca": str(certificates().ca), "from": SENDER,
+            "password": PASSWORD, "ca": str(certificates().ca), "from": SENDER,
             "to": self.to, "token": self.token, "text": str(self.text_file),
-            "message": str(self.message_file),
-            "attachment": str(self.attachment_file) if self.attached else None,
+            "message": str(self.message_file), "attachment":
+            str(self.attachment_file) if self.attachment else None,
         }).encode()
 
 
-def run(*command, **options):
-    done = subprocess.run(command, capture_output=True, timeout=40,
-                          check=False, **options)
-    return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
-
-
-# ---- the clients: the exit code and what they said ----
-
-def by_swaks(job):
-    return run("swaks", "--server", "localhost", "--port", str(job.port),
-               "--tls-on-connect" if job.implicit else "--tls",
-               "--tls-verify", "--tls-ca-path", str(certificates().ca),
-               "--auth", "PLAIN", "--auth-user", "ana", "--auth-password",
-               "s3cret", "--from", SENDER, "--to", ",".join(job.to),
-               "--data", f"@{job.message_file}", "--silent", "2")
-
-
-def by_curl(job):
-    recipients = [w for to in job.to for w in ("--mail-rcpt", to)]
-    return run("curl", "--silent", "--show-error", "--ssl-reqd", "--cacert",
-               str(certificates().ca), "--user", "ana:s3cret",
-               "--mail-from", SENDER, *recipients, "--upload-file",
-               str(job.message_file),
-               f"smtp{'s' if job.implicit else ''}://localhost:{job.port}"
-               "/client.example.test")
-
-
-def by_msmtp(job):
-    return run("msmtp", "--file=/dev/null", "--host=localhost",
-               f"--port={job.port}", "--tls=on",
-               f"--tls-starttls={'off' if job.implicit else 'on'}",
-               f"--tls-trust-file={certificates().ca}", "--auth=plain",
-               "--user=ana", "--passwordeval=echo s3cret",
-               f"--from={SENDER}", *job.to,
-               input=job.message_file.read_bytes().replace(b"\r\n", b"\n"))
-
-
-def by_s_nail(job):
-    settings = {"v15-compat": "yes", "from": SENDER, "ttycharset": "utf-8",
-                "sendcharsets": "utf-8", "sendwait": "yes",
-                "smtp-auth": "plain", "tls-verify": "strict",
-                "tls-ca-file": certificates().ca, "tls-ca-no-defaults": "yes",
-                "mta": f"smtp{'s' if job.implicit else ''}://ana:s3cret"
-                       f"@localhost:{job.port}"}
-    if not job.implicit:
-        settings["smtp-use-starttls"] = "yes"
-    words = [w for k, v in settings.items() for w in ("-S", f"{k}={v}")]
-    more = ["-a", str(job.attachment_file)] if job.attached else []
-    return run("s-nail", "-:/", *words, "-s", job.token, *more, *job.to,
-               input=TEXT.encode(), env={**os.environ, "LC_ALL": "C.UTF-8",
-                                         "HOME": str(job.folder)})
-
+# ---- more clients: the exit code and what they said ----
 
 def by_mutt(job):
-    settings = [f"set from={SENDER}", "set smtp_pass=s3cret",
-                f"set smtp_url=smtp{'s' if job.implicit else ''}://ana"
+    settings = [f"set from={SENDER}", f"set smtp_pass={PASSWORD}",
+                f"set smtp_url={job.smtp}://ana"
                 f"@localhost:{job.port}/", "set ssl_force_tls=yes",
                 "set ssl_usesystemcerts=no", "set smtp_authenticators=plain",
                 f"set certificate_file={certificates().ca}",
@@ -132,7 +79,7 @@ def by_mutt(job):
                 "set use_envelope_from=yes", f"set envelope_from_address={SENDER}"]
     rc = job.folder / "muttrc"
     rc.write_text("\n".join(settings) + "\n")
-    more = ["-a", str(job.attachment_file), "--"] if job.attached else ["--"]
+    more = ["-a", str(job.attachment_file), "--"] if job.attachment else ["--"]
     return run("mutt", "-n", "-F", str(rc), "-s", job.token, *more, *job.to,
                input=TEXT.encode(), env={**os.environ, "LC_ALL": "C.UTF-8",
                                          "HOME": str(job.folder)})
@@ -151,26 +98,11 @@ def by_git(job):
                "--smtp-server=localhost", f"--smtp-server-port={job.port}",
                f"--smtp-encryption={'ssl' if job.implicit else 'tls'}",
                f"--smtp-ssl-cert-path={certificates().ca}",
-               "--smtp-user=ana", "--smtp-pass=s3cret", "--smtp-auth=PLAIN",
+               "--smtp-user=ana", f"--smtp-pass={PASSWORD}", "--smtp-auth=PLAIN",
                "--no-validate", str(patch), cwd=job.folder,
                env={**os.environ, "HOME": str(job.folder),
                     "GIT_COMMITTER_NAME": "Ana", "GIT_AUTHOR_NAME": "Ana",
                     "GIT_COMMITTER_EMAIL": SENDER, "GIT_AUTHOR_EMAIL": SENDER})
-
-
-def by_smtplib(job):
-    context = certificates().client_context()
-    if job.implicit:
-        client = smtplib.SMTP_SSL("localhost", job.port, context=context)
-    else:
-        client = smtplib.SMTP("localhost", job.port)
-        client.starttls(context=context)
-    with client:
-        client.login("ana", "s3cret")
-        options = [] if all(to.isascii() for to in job.to) else ["SMTPUTF8"]
-        refused = client.sendmail(SENDER, job.to,
-                                  job.message_file.read_bytes(), options)
-    return (3 if refused else 0), str(refused)
 
 
 def by_script(program, script, **environment):
@@ -190,13 +122,12 @@ def by_javamail(job):
                f"-Djavax.net.ssl.trustStore={store}",
                "-Djavax.net.ssl.trustStorePassword=changeit",
                os.path.join(HERE, "Send.java"),
-               "smtps" if job.implicit else "smtp", str(job.port), "ana",
-               "s3cret", SENDER, str(job.message_file), *job.to)
+               job.smtp, str(job.port), "ana",
+               PASSWORD, SENDER, str(job.message_file), *job.to)
 
 
 CLIENTS = {
-    "swaks": by_swaks, "curl": by_curl, "msmtp": by_msmtp, "s-nail": by_s_nail,
-    "mutt": by_mutt, "git": by_git, "smtplib": by_smtplib,
+    **mailers.CLIENTS, "mutt": by_mutt, "git": by_git,
     "perl": by_script("perl", "send.pl"), "ruby": by_script("ruby", "send.rb"),
     "node": by_script("node", "send.js", NODE_PATH="/usr/share/nodejs"),
     "php": by_script("php", "send.php"), "java": by_javamail,
@@ -209,15 +140,11 @@ SPEAK_UTF8 = {"curl", "smtplib", "node"}
 
 @pytest.fixture(scope="module")
 def route():
-    certs = certificates()
-    if not os.path.exists(certs.certificate("localhost")):
-        certs.issue("localhost", "localhost", "smtp.example.test")
     with upstream.checked_sink(extra=["SMTPUTF8"]) as sink:
         sink.on("rcpt", upstream.reply("550 5.1.1 User unknown"),
                 match=UNKNOWN)
-        with harness.running(sink, session_workers=1, tls=[
-                Section(certificate=[certs.certificate("localhost")],
-                        key=[certs.key("localhost")])]) as portero:
+        with harness.running(sink, session_workers=1,
+                             tls=mailers.tls_for_clients()) as portero:
             yield sink, portero
 
 
@@ -241,7 +168,7 @@ def check_content(message, job):
     if not lines(text).startswith(lines(TEXT)):
         # a mailer may take care of lines that begin with "From "
         assert lines(text).replace(">From", "From").startswith(lines(TEXT))
-    if job.attached:
+    if job.attachment:
         attachment, = list(parsed.iter_attachments())
         assert attachment.get_content() == ATTACHMENT
 

@@ -4,23 +4,19 @@
 message that arrives is the one that was sent, byte by byte."""
 import base64
 import email.utils
-import os
 import random
 import shutil
-import smtplib
-import subprocess
 
 import pytest
 
 import harness
+import mailers
 import postfix
-from harness import LONG, Section, certificates, wait_until
+from harness import LONG, wait_until
+from mailers import RECIPIENT, SENDER
 from sink import checked_sink
 
 PORTS = ["submissions", "submission"]
-SENDER, RECIPIENT = "ana@example.org", "bob@example.net"
-PASSWORD = "s3cret"
-CERTIFICATE = "localhost"  # issued below; every client verifies it
 
 
 # ---- what is sent ----
@@ -76,113 +72,39 @@ def message(kind, token):
     return header.encode() + more + b"\n\n" + BODIES[kind]()
 
 
-# ---- who sends: (portero, listener, kind, token, folder) -> what was sent ----
+# ---- who sends ----
 
-def run(*command, **options):
-    """Runs a client, which must succeed."""
-    done = subprocess.run(command, capture_output=True, timeout=120,
-                          check=False, **options)
-    assert done.returncode == 0, (command, done.stdout[-4000:],
-                                  done.stderr[-4000:])
+def swaks_content(job, kind):
+    content = message(kind, job.token)
+    # it takes a last dot for the end of data
+    return content + b"end\n" if content.endswith(b"\n.\n") else content
 
 
-def to_file(content, folder):
-    path = folder / "message"
-    path.write_bytes(content)
-    return path
-
-
-def by_swaks(portero, listener, kind, token, folder):
-    content = message(kind, token)
-    if content.endswith(b"\n.\n"):
-        content += b"end\n"  # it takes a last dot for the end of data
-    path = to_file(content.removesuffix(b"\n"), folder)  # it adds one
-    run("swaks", "--server", "localhost",
-        "--port", str(portero.ports[listener]),
-        "--tls-on-connect" if listener == "submissions" else "--tls",
-        "--tls-verify", "--tls-ca-path", str(certificates().ca),
-        "--auth", "PLAIN", "--auth-user", "ana", "--auth-password", PASSWORD,
-        "--ehlo", "client.example.test", "--from", SENDER, "--to", RECIPIENT,
-        "--data", f"@{path}", "--silent", "2")
-    return content
-
-
-def by_curl(portero, listener, kind, token, folder):
-    content = message(kind, token)
-    scheme = "smtps" if listener == "submissions" else "smtp"
-    # curl sends the file as it is, so its lines must be whole
-    path = to_file(content.replace(b"\n", b"\r\n"), folder)
-    run("curl", "--silent", "--show-error", "--ssl-reqd", "--cacert",
-        str(certificates().ca), "--user", f"ana:{PASSWORD}",
-        "--login-options", "AUTH=LOGIN", "--mail-from", SENDER,
-        "--mail-rcpt", RECIPIENT, "--upload-file", str(path),
-        f"{scheme}://localhost:{portero.ports[listener]}/client.example.test")
-    return content
-
-
-def by_msmtp(portero, listener, kind, token, folder):
-    content = message(kind, token)
-    run("msmtp", "--file=/dev/null", "--host=localhost",
-        f"--port={portero.ports[listener]}", "--tls=on",
-        f"--tls-starttls={'off' if listener == 'submissions' else 'on'}",
-        f"--tls-trust-file={certificates().ca}", "--auth=login", "--user=ana",
-        f"--passwordeval=echo {PASSWORD}", "--domain=client.example.test",
-        f"--from={SENDER}", "--set-from-header=off", "--set-date-header=off",
-        RECIPIENT, input=content)
-    return content
-
-
-def by_smtplib(portero, listener, kind, token, _folder):
-    content = message(kind, token)
-    context = certificates().client_context()
-    port = portero.ports[listener]
-    if listener == "submissions":
-        client = smtplib.SMTP_SSL("localhost", port, context=context)
-    else:
-        client = smtplib.SMTP("localhost", port)
-        client.starttls(context=context)
-    with client:
-        client.login("ana", PASSWORD)
-        options = ["BODY=8BITMIME"] if kind == "8bit" else []
-        client.sendmail(SENDER, [RECIPIENT], content.replace(b"\n", b"\r\n"),
-                        options)
-    return content
-
-
-def by_s_nail(portero, listener, kind, token, folder):
-    """It writes the header and encodes by its own lights; with a fixed clock
-    it does so in the same way twice, so what it sends can be had before."""
-    body, more = BODIES[kind](), []
+def s_nail_content(job, kind):
+    """It writes the header and encodes by its own lights; but in the same way
+    twice, so what it sends can be had before."""
+    job.text = BODIES[kind]()
     if kind == "attachment":
-        path = folder / "attachment.bin"
-        path.write_bytes(attachment())
-        body, more = b"See there.\n", ["-a", str(path)]
+        job.text, job.attachment = b"See there.\n", attachment()
     if kind == "8bit":  # it would not send what its character set lacks
-        body = body.decode("utf-8", "ignore").encode()
-    settings = {"v15-compat": "yes", "from": SENDER, "ttycharset": "utf-8",
-                "sendcharsets": "utf-8", "mime-encoding": "8bit",
-                "sendwait": "yes", "smtp-auth": "login",
-                "hostname": "client.example.test", "tls-verify": "strict",
-                "tls-ca-file": certificates().ca, "tls-ca-no-defaults": "yes"}
-    scheme = "smtps" if listener == "submissions" else "smtp"
-    if scheme == "smtp":
-        settings["smtp-use-starttls"] = "yes"
-    environment = dict(os.environ, SOURCE_DATE_EPOCH="1000000",
-                       LC_ALL="C.UTF-8", HOME=str(folder))
-    expected = folder / "expected"
-    for mta in (f"test://{expected}",
-                f"{scheme}://ana:{PASSWORD}@localhost:"
-                f"{portero.ports[listener]}"):
-        options = [word for name, value in {**settings, "mta": mta}.items()
-                   for word in ("-S", f"{name}={value}")]
-        run("s-nail", "-:/", *options, "-s", token, *more, RECIPIENT,
-            input=body, env=environment)
+        job.text = job.text.decode("utf-8", "ignore").encode()
+    expected = job.folder / "expected"
+    code, said = mailers.by_s_nail(job, mta=f"test://{expected}")
+    assert code == 0, said
     # an mbox: a line before it, an empty one behind
     return expected.read_bytes().split(b"\n", 1)[1].removesuffix(b"\n")
 
 
-CLIENTS = {"swaks": by_swaks, "curl": by_curl, "msmtp": by_msmtp,
-           "smtplib": by_smtplib, "s-nail": by_s_nail}
+CONTENTS = {"swaks": swaks_content, "s-nail": s_nail_content}
+
+
+def send(client, job, kind):
+    """What was sent."""
+    job.content = CONTENTS[client](job, kind) if client in CONTENTS \
+        else message(kind, job.token)
+    code, said = mailers.CLIENTS[client](job)
+    assert code == 0, said[-4000:]
+    return job.content
 
 
 # ---- where it arrives ----
@@ -238,15 +160,10 @@ def route(request):
     """An upstream and a Portero before it."""
     if request.param is ToPostfix and postfix.why_not():
         pytest.skip(postfix.why_not())
-    certs = certificates()
-    if not os.path.exists(certs.certificate(CERTIFICATE)):
-        certs.issue(CERTIFICATE, "localhost", "smtp.example.test")
     upstream = request.param()
     try:
-        with harness.running(
-                upstream, session_workers=1,
-                tls=[Section(certificate=[certs.certificate(CERTIFICATE)],
-                             key=[certs.key(CERTIFICATE)])]) as portero:
+        with harness.running(upstream, session_workers=1,
+                             tls=mailers.tls_for_clients()) as portero:
             yield upstream, portero
     finally:
         upstream.stop()
@@ -254,11 +171,11 @@ def route(request):
 
 def is_due(client, listener, kind):
     """10 MB once for each client and upstream, but not through each port."""
-    turn = PORTS[list(CLIENTS).index(client) % 2]
+    turn = PORTS[list(mailers.CLIENTS).index(client) % 2]
     return LONG or kind != "attachment" or listener == turn
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", mailers.CLIENTS)
 @pytest.mark.parametrize("listener", PORTS)
 def test_every_byte_arrives(route, client, listener, tmp_path):
     if client != "smtplib" and shutil.which(client) is None:
@@ -268,7 +185,7 @@ def test_every_byte_arrives(route, client, listener, tmp_path):
         if not is_due(client, listener, kind):
             continue
         token = f"{client}-{listener}-{kind}"
-        content = CLIENTS[client](portero, listener, kind, token, tmp_path)
-        upstream.check(token, content)
+        job = mailers.Job(portero, listener, tmp_path, token, "login")
+        upstream.check(token, send(client, job, kind))
         for path in tmp_path.iterdir():
             path.unlink()
