@@ -207,7 +207,8 @@ struct portero_host {
 
 	/* Guards a descriptor: when the deadline passes, the host shuts it
 	 * down, so that a call blocked on it returns. At most 16 at once.
-	 * unguard() before closing it. */
+	 * unguard() before closing it. A call that returns EINTR while there
+	 * is time left is to be repeated: the host's signals come then, too. */
 	int (*guard)(const struct portero_host *, int fd);
 	void (*unguard)(const struct portero_host *, int fd);
 

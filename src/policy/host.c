@@ -23,24 +23,65 @@
 #define AGAIN_NS (100 * CLOCK_NS_PER_MS)
 #define NO_QUESTION_MS 3600000
 
+struct alarm {
+	timer_t timer;
+	volatile int64_t at_ns; /* of the first ring; 0: it is off */
+};
+
 /* The question in hand. */
 static struct {
 	volatile int64_t deadline_ns; /* of the plugins; 0: no question */
-	int64_t unhurried_ns; /* the deadline while it is nearer; 0: it is not */
+	/* the deadline while it is nearer; 0: it is not */
+	volatile int64_t unhurried_ns;
 	struct str session_id;
-	timer_t timer;
+	struct alarm last, hurried; /* of either deadline */
 	volatile sig_atomic_t late;
 	volatile int guarded[MAX_GUARDED]; /* descriptor + 1; 0: free */
 } hand;
 
+/* ---- alarms ------------------------------------------------------------- */
+
+/* 0: never. */
+static void
+alarm_set(struct alarm *a, int64_t at_ns)
+{
+	struct itimerspec spec = { 0 };
+
+	if (at_ns > 0) {
+		spec.it_value.tv_sec = at_ns / 1000000000;
+		spec.it_value.tv_nsec = at_ns % 1000000000;
+		spec.it_interval.tv_nsec = AGAIN_NS;
+	}
+	a->at_ns = at_ns;
+	timer_settime(a->timer, TIMER_ABSTIME, &spec, NULL);
+}
+
+/* Rings at that time, or up to so much earlier; when. An alarm that was set
+ * for the last question is mostly good for this one too, which spares a busy
+ * worker a system call. */
+static int64_t
+alarm_within(struct alarm *a, int64_t at_ns, int64_t slack_ns)
+{
+	int64_t set_ns = a->at_ns;
+
+	if (set_ns <= at_ns && set_ns >= at_ns - slack_ns)
+		return set_ns;
+	alarm_set(a, at_ns);
+	return at_ns;
+}
+
 static void
 on_alarm(int sig)
 {
+	int64_t now_ns = clock_mono_ns();
 	int saved = errno;
 
 	(void)sig;
+	if (hand.unhurried_ns == 0 && hand.hurried.at_ns != 0 &&
+	    hand.hurried.at_ns <= now_ns)
+		alarm_set(&hand.hurried, 0); /* nobody hurries any more */
 	/* The alarm of a question that has been answered. */
-	if (hand.deadline_ns == 0 || clock_mono_ns() < hand.deadline_ns)
+	if (hand.deadline_ns == 0 || now_ns < hand.deadline_ns)
 		return;
 	hand.late = 1;
 	for (size_t i = 0; i < MAX_GUARDED; i++)
@@ -62,48 +103,38 @@ host_start(struct error *err)
 	sigaddset(&set, SIGALRM);
 	if (sigaction(SIGALRM, &action, NULL) == -1 ||
 	    sigprocmask(SIG_UNBLOCK, &set, NULL) == -1 ||
-	    timer_create(CLOCK_MONOTONIC, &event, &hand.timer) == -1)
+	    timer_create(CLOCK_MONOTONIC, &event, &hand.last.timer) == -1 ||
+	    timer_create(CLOCK_MONOTONIC, &event, &hand.hurried.timer) == -1)
 		return error_set(err, ERROR_INTERNAL, "deadline timer: %s",
 		    strerror(errno));
 	return 0;
 }
 
-static void
-arm(int64_t at_ns)
-{
-	struct itimerspec spec = { 0 };
-
-	if (at_ns > 0) {
-		spec.it_value.tv_sec = at_ns / 1000000000;
-		spec.it_value.tv_nsec = at_ns % 1000000000;
-		spec.it_interval.tv_nsec = AGAIN_NS;
-	}
-	timer_settime(hand.timer, TIMER_ABSTIME, &spec, NULL);
-}
+/* ---- the question ------------------------------------------------------- */
 
 void
 host_begin(int64_t deadline_ns, struct str session_id)
 {
-	int64_t now = clock_mono_ns();
+	int64_t tenth_ns = (deadline_ns - clock_mono_ns()) / 10;
 
-	hand.deadline_ns = deadline_ns - (deadline_ns - now) / 10;
 	hand.session_id = session_id;
 	hand.late = 0;
-	arm(hand.deadline_ns);
+	hand.deadline_ns = alarm_within(&hand.last, deadline_ns - tenth_ns,
+	    tenth_ns);
 }
 
 bool
 host_hurry(int64_t ms)
 {
-	int64_t at_ns = clock_mono_ns() + ms * CLOCK_NS_PER_MS;
+	int64_t for_ns = ms * CLOCK_NS_PER_MS;
+	int64_t at_ns = clock_mono_ns() + for_ns;
 
 	if (hand.deadline_ns == 0)
 		return true;
 	if (hand.deadline_ns < at_ns)
 		return false;
-	hand.unhurried_ns = hand.deadline_ns;
-	hand.deadline_ns = at_ns;
-	arm(at_ns);
+	hand.unhurried_ns = hand.deadline_ns; /* first: see on_alarm() */
+	hand.deadline_ns = alarm_within(&hand.hurried, at_ns, for_ns / 10);
 	return true;
 }
 
@@ -115,17 +146,16 @@ host_hurry_over(void)
 	hand.deadline_ns = hand.unhurried_ns;
 	hand.unhurried_ns = 0;
 	hand.late = 0;
-	arm(hand.deadline_ns);
 }
 
 void
 host_wake_at(int64_t at_ns)
 {
-	arm(at_ns);
+	alarm_set(&hand.last, at_ns);
 }
 
-/* The alarm stays armed: the next question moves it, and a worker that finds
- * none is woken by it once. That spares a busy worker a system call. */
+/* Alarms stay set, for the next question. A worker that finds none is woken
+ * by them once. */
 
 void
 host_end(void)
@@ -138,8 +168,10 @@ host_end(void)
 void
 host_rest(void)
 {
-	if (hand.deadline_ns == 0)
-		arm(0);
+	if (hand.deadline_ns != 0)
+		return;
+	alarm_set(&hand.last, 0);
+	alarm_set(&hand.hurried, 0);
 }
 
 bool

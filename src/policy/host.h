@@ -37,15 +37,15 @@ void host_init(struct host *h, const char *section,
 /* Once for each worker: from here on deadlines hold. */
 int host_start(struct error *err);
 /*
- * A question is in hand until host_end(). Plugins are given a tenth less time
- * than there is, so that their late answer still says why; then guarded
- * descriptors are shut down and calls that wait are interrupted, every 100 ms
- * again. session_id is borrowed.
+ * A question is in hand until host_end(). Plugins are given a tenth to a fifth
+ * less time than there is, so that their late answer still says why; then
+ * guarded descriptors are shut down and calls that wait are interrupted, every
+ * 100 ms again. session_id is borrowed.
  */
 void host_begin(int64_t deadline_ns, struct str session_id);
 void host_end(void);
-/* The plugins have no longer than so much from now. false: they had even less
- * left. Holds until host_hurry_over(). */
+/* The plugins have no longer than so much from now, or a tenth less. false:
+ * they had even less left. Holds until host_hurry_over(). */
 bool host_hurry(int64_t ms);
 void host_hurry_over(void);
 /* Ends the next wait for a question at that time (monotonic). */

@@ -24,6 +24,7 @@ unit_tests = \
 	tests/unit/test_ehlo \
 	tests/unit/test_hash \
 	tests/unit/test_header \
+	tests/unit/test_host \
 	tests/unit/test_idmap \
 	tests/unit/test_judge \
 	tests/unit/test_ledger \
