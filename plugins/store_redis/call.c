@@ -11,12 +11,11 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "command.h"
 #include "script.h"
 
 #define VERSION "1"
-#define KEY_LEN (64 + 3 * CALL_ID_MAX + 64)
-#define NUMBERS_LEN (128 * (MAX_CHARGES + 1))
-#define WORDS_MAX (16 + 5 * MAX_CHARGES)
+#define OWNER_LEN (64 + 3 * CALL_ID_MAX + 8)
 #define SCAN_COUNT "200" /* keys looked at in a step of a walk */
 #define MAX_SEQUENCES 64
 #define WINDOW_MAX_S (31 * 86400)
@@ -25,24 +24,6 @@
 #define MAXIMUM_MAX (INT64_C(1) << 62)
 
 static const char scopes[PORTERO_NSCOPES] = { 'p', 'c', 'd', 'h', 'n' };
-
-/* A command in the making. It is large, so there is one for all; nobody asks
- * for two at a time. */
-static struct call {
-	size_t nwords;
-	struct portero_str words[WORDS_MAX];
-	size_t used;
-	char numbers[NUMBERS_LEN];
-	char keys[3][KEY_LEN];
-} the_call;
-
-static struct call *
-call_begin(void)
-{
-	the_call.nwords = 0;
-	the_call.used = 0;
-	return &the_call;
-}
 
 const char *
 call_fault(const struct portero_op *op)
@@ -79,52 +60,25 @@ call_fault(const struct portero_op *op)
 
 /* ---- words --------------------------------------------------------------- */
 
-static void
-add(struct call *call, const void *data, size_t len)
-{
-	call->words[call->nwords++] = (struct portero_str){ data, len };
-}
-
-static void
-add_text(struct call *call, const char *text)
-{
-	add(call, text, strlen(text));
-}
-
-static void __attribute__((format(printf, 2, 3)))
-add_format(struct call *call, const char *format, ...)
-{
-	char *to = call->numbers + call->used;
-	va_list ap;
-	int len;
-
-	va_start(ap, format);
-	len = vsnprintf(to, sizeof call->numbers - call->used, format, ap);
-	va_end(ap);
-	add(call, to, (size_t)len);
-	call->used += (size_t)len + 1;
-}
-
-static void
-add_number(struct call *call, int64_t number)
-{
-	add_format(call, "%" PRId64, number);
-}
-
 /* Letters, digits and .@_+- as they are, all else as %XX. */
+static bool
+is_plain(unsigned char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	    (c >= '0' && c <= '9') || c == '.' || c == '@' || c == '_' ||
+	    c == '+' || c == '-';
+}
+
 static size_t
 escape(char *to, struct portero_str id)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
-				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "0123456789.@_+-";
 	static const char hex[] = "0123456789ABCDEF";
 	size_t n = 0;
 
 	for (size_t i = 0; i < id.len; i++) {
 		unsigned char c = (unsigned char)id.ptr[i];
 
-		if (c != '\0' && strchr(plain, c) != NULL) {
+		if (is_plain(c)) {
 			to[n++] = (char)c;
 			continue;
 		}
@@ -132,41 +86,49 @@ escape(char *to, struct portero_str id)
 		to[n++] = hex[c >> 4];
 		to[n++] = hex[c & 15];
 	}
-	to[n] = '\0';
 	return n;
 }
 
 static void
-add_keys(struct call *call, const char *prefix, const struct portero_op *op)
+add_keys(struct command *c, const char *prefix, const struct portero_op *op)
 {
-	char id[3 * CALL_ID_MAX + 1];
-	int n;
+	char owner[OWNER_LEN];
+	const char *txid = (const char *)op->txid;
+	size_t n = strlen(prefix);
+	struct portero_str parts[3] = { { owner, 0 } };
 
-	escape(id, op->key);
-	for (int i = 0; i < 3; i++) {
-		static const char *const ends[] = { ":c", ":t:", ":o" };
+	memcpy(owner, prefix, n);
+	memcpy(owner + n, ":" VERSION ":{", sizeof ":" VERSION ":{" - 1);
+	n += sizeof ":" VERSION ":{" - 1;
+	owner[n++] = scopes[op->scope];
+	n += escape(owner + n, op->key);
+	owner[n++] = '}';
+	parts[0].len = n;
 
-		n = snprintf(call->keys[i], KEY_LEN, "%s:%s:{%c%s}%s", prefix,
-		    VERSION, scopes[op->scope], id, ends[i]);
-		if (i == 1 && op->kind != PORTERO_OP_REPORT) {
-			memcpy(call->keys[i] + n, op->txid, sizeof op->txid);
-			n += (int)sizeof op->txid;
-		}
-		add(call, call->keys[i], (size_t)n);
-	}
+	parts[1] = (struct portero_str){ ":c", 2 };
+	command_join(c, parts, 2);
+	parts[1] = (struct portero_str){ ":t:", 3 };
+	parts[2] = (struct portero_str){ txid, sizeof op->txid };
+	command_join(c, parts, op->kind == PORTERO_OP_REPORT ? 2 : 3);
+	parts[1] = (struct portero_str){ ":o", 2 };
+	command_join(c, parts, 2);
 }
 
 static void
-add_charges(struct call *call, const struct portero_op *op)
+add_charges(struct command *c, const struct portero_op *op)
 {
 	for (size_t i = 0; i < op->ncharges; i++) {
-		const struct portero_charge *c = &op->charges[i];
+		const struct portero_charge *charge = &op->charges[i];
+		const char unit = (char)('0' + charge->unit);
+		const struct portero_str name[2] = { { &unit, 1 },
+			{ charge->limit, strlen(charge->limit) } };
 
-		add_format(call, "%d%s", (int)c->unit, c->limit);
-		add_number(call, c->amount);
-		add_number(call, c->max < MAXIMUM_MAX ? c->max : MAXIMUM_MAX);
-		add_number(call, c->window_s);
-		add_text(call, c->monitor ? "0" : "1");
+		command_join(c, name, 2);
+		command_add_number(c, charge->amount);
+		command_add_number(c,
+		    charge->max < MAXIMUM_MAX ? charge->max : MAXIMUM_MAX);
+		command_add_number(c, charge->window_s);
+		command_add(c, charge->monitor ? "0" : "1", 1);
 	}
 }
 
@@ -179,7 +141,7 @@ actual(const struct portero_op *op, int unit)
 }
 
 void
-call_add(struct connection *c, const char *prefix, const struct portero_op *op,
+call_add(struct connection *to, const char *prefix, const struct portero_op *op,
     bool with_text)
 {
 	static const char *const words[] = {
@@ -190,54 +152,58 @@ call_add(struct connection *c, const char *prefix, const struct portero_op *op,
 		[PORTERO_OP_REPORT] = "REPORT",
 		[PORTERO_OP_RESET] = "RESET",
 	};
-	struct call *call = call_begin();
+	struct command *c = command_begin();
 
-	add_text(call, with_text ? "EVAL" : "EVALSHA");
+	command_add_text(c, with_text ? "EVAL" : "EVALSHA");
 	if (with_text)
-		add(call, script_text, script_len);
+		command_add(c, script_text, script_len);
 	else
-		add_text(call, script_sha1);
-	add_text(call, "3");
-	add_keys(call, prefix, op);
-	add_text(call, words[op->kind]);
+		command_add_text(c, script_sha1);
+	command_add_text(c, "3");
+	add_keys(c, prefix, op);
+	command_add_text(c, words[op->kind]);
 	switch (op->kind) {
 	case PORTERO_OP_PEEK:
 	case PORTERO_OP_TAKE:
 	case PORTERO_OP_CHARGE:
-		add(call, op->txid, sizeof op->txid);
-		add_number(call, op->sequence);
-		add_number(call, op->lifetime_s);
-		add_number(
-		    call, op->kind == PORTERO_OP_CHARGE ? op->age_us : 0);
-		add_charges(call, op);
+		command_add(c, op->txid, sizeof op->txid);
+		command_add_number(c, op->sequence);
+		command_add_number(c, op->lifetime_s);
+		command_add_number(
+		    c, op->kind == PORTERO_OP_CHARGE ? op->age_us : 0);
+		add_charges(c, op);
 		break;
 	case PORTERO_OP_SETTLE:
-		add_number(call, op->lifetime_s);
+		command_add_number(c, op->lifetime_s);
 		for (int unit = 0; unit < PORTERO_NUNITS; unit++)
-			add_number(call, actual(op, unit));
-		add(call, op->txid, sizeof op->txid);
+			command_add_number(c, actual(op, unit));
+		command_add(c, op->txid, sizeof op->txid);
 		break;
 	default:
 		break;
 	}
-	connection_add(c, call->words, call->nwords);
+	connection_add(to, c);
 }
 
 /* ---- walks --------------------------------------------------------------- */
 
 void
-call_add_scan(struct connection *c, const char *prefix,
+call_add_scan(struct connection *to, const char *prefix,
     const struct portero_op *op)
 {
-	struct call *call = call_begin();
+	struct command *c = command_begin();
+	char text[OWNER_LEN];
 
-	add_text(call, "SCAN");
-	add_format(call, "%" PRIu64, op->cursor);
-	add_text(call, "MATCH");
-	add_format(call, "%s:%s:{%c*:c", prefix, VERSION, scopes[op->scope]);
-	add_text(call, "COUNT");
-	add_text(call, SCAN_COUNT);
-	connection_add(c, call->words, call->nwords);
+	command_add_text(c, "SCAN");
+	snprintf(text, sizeof text, "%" PRIu64, op->cursor);
+	command_add_text(c, text);
+	command_add_text(c, "MATCH");
+	snprintf(text, sizeof text, "%s:" VERSION ":{%c*:c", prefix,
+	    scopes[op->scope]);
+	command_add_text(c, text);
+	command_add_text(c, "COUNT");
+	command_add_text(c, SCAN_COUNT);
+	connection_add(to, c);
 }
 
 static int
@@ -253,9 +219,9 @@ call_read_key(const char *prefix, const struct portero_op *op,
     struct portero_str key, char id[CALL_ID_MAX], size_t *len)
 {
 	static const char end[] = "}:c";
-	char start[KEY_LEN];
-	size_t at = (size_t)snprintf(start, sizeof start, "%s:%s:{%c", prefix,
-	    VERSION, scopes[op->scope]);
+	char start[OWNER_LEN];
+	size_t at = (size_t)snprintf(start, sizeof start, "%s:" VERSION ":{%c",
+	    prefix, scopes[op->scope]);
 	size_t stop;
 
 	if (key.len < at + sizeof end - 1 || memcmp(key.ptr, start, at) != 0)

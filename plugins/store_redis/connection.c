@@ -2,27 +2,31 @@
  * Copyright 2026 The Portero Authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * hiredis formats commands, moves bytes without waiting and takes replies
- * apart; sockets, time and bounds are ours.
+ * hiredis moves bytes and takes replies apart; commands, sockets, time and
+ * bounds are ours.
  */
 #include "connection.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "../common/dial.h"
 #include "bounds.h"
 
-#define MAX_WORDS 512
 #define SPARE_MS 5 /* we give up a little before the host would have to */
+/* A read may wait so long by itself, which spares it a poll(2). */
+#define SLICE_MS 20
 
 struct connection {
 	const struct portero_host *host; /* borrowed */
 	redisContext *redis;             /* owned */
 	struct bounds bounds;
+	bool waits; /* the descriptor does, for a slice */
 	bool failed, is_late;
 	char why[WHY_LEN];
 };
@@ -52,6 +56,21 @@ fail(struct connection *c, const char *format, ...)
 }
 
 /* ---- open and close ------------------------------------------------------ */
+
+/* false: it does not wait, as before. */
+static bool
+wait_a_slice(int fd)
+{
+	const struct timeval slice = { .tv_usec = SLICE_MS * 1000 };
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags != -1 &&
+	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &slice, sizeof slice) ==
+	    0 &&
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &slice, sizeof slice) ==
+	    0 &&
+	    fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0;
+}
 
 /* Makes the connection of a connected descriptor, which is its own from here
  * on. NULL: out of memory. */
@@ -121,7 +140,9 @@ connection_open(const struct portero_host *host, const struct address *address,
 		snprintf(why, WHY_LEN, "out of memory");
 		return NULL;
 	}
-	if (address->is_tls && !secure(c, tls, address->host, until_ms)) {
+	if (!address->is_tls) {
+		c->waits = wait_a_slice(fd);
+	} else if (!secure(c, tls, address->host, until_ms)) {
 		snprintf(why, WHY_LEN, "%s", c->why);
 		connection_close(&c);
 	}
@@ -163,20 +184,14 @@ connection_is_stale(const struct connection *c)
 /* ---- commands and replies ------------------------------------------------ */
 
 void
-connection_add(struct connection *c, const struct portero_str *words, size_t n)
+connection_add(struct connection *c, struct command *command)
 {
-	static const char *word[MAX_WORDS];
-	static size_t len[MAX_WORDS];
+	const struct portero_str text = command_end(command);
 
-	if (n > MAX_WORDS) {
-		fail(c, "a command of %zu words", n);
-		return;
-	}
-	for (size_t i = 0; i < n; i++) {
-		word[i] = words[i].ptr;
-		len[i] = words[i].len;
-	}
-	if (redisAppendCommandArgv(c->redis, (int)n, word, len) != REDIS_OK)
+	if (text.len == 0)
+		fail(c, "a command is too long");
+	else if (redisAppendFormattedCommand(c->redis, text.ptr, text.len) !=
+	    REDIS_OK)
 		fail(c, "out of memory");
 }
 
@@ -194,9 +209,12 @@ static void
 wait_ready(struct connection *c, bool writes, int64_t until_ms)
 {
 	struct pollfd p = { .fd = c->redis->fd,
-		.events = (short)(writes ? POLLIN | POLLOUT : POLLIN) };
-	int n = poll(&p, 1, time_left(c->host, until_ms));
+		.events = (short)(writes ? POLLIN | POLLOUT : POLLIN),
+		.revents = POLLIN };
+	int left_ms = time_left(c->host, until_ms), n = 1;
 
+	if (!c->waits || writes || left_ms <= SLICE_MS)
+		n = poll(&p, 1, left_ms);
 	if (n == 0) {
 		c->is_late = true;
 		fail(c, "no answer in time");

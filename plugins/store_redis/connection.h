@@ -12,6 +12,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "command.h"
 #include "settings.h"
 
 #define WHY_LEN 200
@@ -29,8 +30,7 @@ void connection_close(struct connection **c);
 bool connection_is_stale(const struct connection *c);
 
 /* Adds a command to those that are sent before the next reply is read. */
-void connection_add(
-    struct connection *c, const struct portero_str *words, size_t n);
+void connection_add(struct connection *c, struct command *command);
 /* The next reply, the caller's. NULL: the connection failed. */
 redisReply *connection_reply(struct connection *c, int64_t until_ms);
 /* Why it failed. */

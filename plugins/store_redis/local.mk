@@ -17,6 +17,7 @@ store_redis_files = plugins/store_redis/store_redis.c \
 	plugins/store_redis/answer.c plugins/store_redis/answer.h \
 	plugins/store_redis/bounds.c plugins/store_redis/bounds.h \
 	plugins/store_redis/call.c plugins/store_redis/call.h \
+	plugins/store_redis/command.c plugins/store_redis/command.h \
 	plugins/store_redis/connection.c plugins/store_redis/connection.h \
 	plugins/store_redis/script.h \
 	plugins/store_redis/servers.c plugins/store_redis/servers.h \

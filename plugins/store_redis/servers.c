@@ -41,7 +41,7 @@ add_login(struct connection *c, const struct login *l)
 	if (l->user != NULL)
 		words[n++] = word(l->user);
 	words[n++] = word(l->password);
-	connection_add(c, words, n);
+	connection_add(c, command_of(words, n));
 }
 
 /* The next reply is a status, or why says what else. */
@@ -101,8 +101,8 @@ greet(const struct servers *s, struct connection *c, int64_t until_ms,
 	database[1].len = strlen(number);
 	add_login(c, l);
 	if (s->settings->database != 0)
-		connection_add(c, database, 2);
-	connection_add(c, role, 2);
+		connection_add(c, command_of(database, 2));
+	connection_add(c, command_of(role, 2));
 	return (l->password == NULL || is_ok(c, "AUTH", until_ms, why)) &&
 	       (s->settings->database == 0 ||
 		   is_ok(c, "SELECT", until_ms, why)) &&
@@ -170,7 +170,7 @@ find_primary(const struct servers *s, const struct address *sentinel,
 	if (c == NULL)
 		return false;
 	add_login(c, l);
-	connection_add(c, question, 3);
+	connection_add(c, command_of(question, 3));
 	if (l->password == NULL || is_ok(c, "AUTH", until_ms, why)) {
 		r = connection_reply(c, until_ms);
 		if (r == NULL)

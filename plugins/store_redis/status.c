@@ -45,7 +45,7 @@ ask(const struct look *l, const char *const *words, size_t n)
 
 	for (size_t i = 0; i < n; i++)
 		strings[i] = (struct portero_str){ words[i], strlen(words[i]) };
-	connection_add(l->connection, strings, n);
+	connection_add(l->connection, command_of(strings, n));
 	return connection_reply(l->connection, l->until_ms);
 }
 

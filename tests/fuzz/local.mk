@@ -43,6 +43,7 @@ tests_fuzz_fuzz_redis_reply_SOURCES = tests/fuzz/fuzz_redis_reply.c \
 	plugins/store_redis/answer.c plugins/store_redis/answer.h \
 	plugins/store_redis/bounds.c plugins/store_redis/bounds.h \
 	plugins/store_redis/call.c plugins/store_redis/call.h \
+	plugins/store_redis/command.c plugins/store_redis/command.h \
 	plugins/store_redis/connection.c plugins/store_redis/connection.h \
 	plugins/store_redis/tls.c plugins/store_redis/tls.h \
 	$(fuzz_driver)

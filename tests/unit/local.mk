@@ -79,6 +79,7 @@ unit_tests += \
 endif
 if HAVE_REDIS
 unit_tests += \
+	tests/unit/test_redis_command \
 	tests/unit/test_redis_replies \
 	tests/unit/test_store_redis
 check_DATA = tests/unit/stand_clock.so
@@ -150,6 +151,10 @@ tests/unit/stand_clock.so: tests/unit/stand_clock.c
 	  $(CC) -shared -fPIC -O2 -Wall -o $@ $<
 CLEANFILES += tests/unit/stand_clock.so
 EXTRA_DIST += tests/unit/stand_clock.c
+tests_unit_test_redis_command_SOURCES = tests/unit/test_redis_command.c \
+	plugins/store_redis/command.c plugins/store_redis/command.h
+tests_unit_test_redis_command_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_unit_test_redis_command_CFLAGS = $(AM_CFLAGS)
 tests_unit_test_redis_replies_SOURCES = tests/unit/test_redis_replies.c \
 	$(fake_host) $(store_redis_files)
 nodist_tests_unit_test_redis_replies_SOURCES = plugins/store_redis/script.c
