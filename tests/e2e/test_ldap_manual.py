@@ -85,7 +85,7 @@ def test_the_section_for_openldap_works_with_its_rights(start):
         section = SECTIONS[0]
         section = re.sub(r"uri = .*", f'uri = "{slapd.ldaps}"', section)
         portero = start(policy=[
-            harness.Section("owned", plugin="owned_policy"),
+            harness.Section("sender", plugin="policy_sender", header="off"),
             harness.Section("size", plugin="policy_size", max="1M")])
         text = config_with(section, portero.options, portero.folder)
         # made by config_with(), like the authority's

@@ -58,7 +58,7 @@ def test_a_real_slapd_loads_it(start, form):
         portero = start(
             auth=[Section("directory", **slapd.options(**ATTRIBUTES))],
             store={"plugin": "store_memory"},
-            policy=[Section("owned", plugin="owned_policy"),
+            policy=[Section("sender", plugin="policy_sender", header="off"),
                     Section("size", plugin="policy_size", max="1M"),
                     Section("quota", plugin="policy_rate", limit=Section(
                         "hourly", messages=1, per="1h"))])

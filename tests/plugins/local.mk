@@ -1,5 +1,5 @@
 # Plugins that only tests use. -rpath makes libtool build a shared object.
-check_LTLIBRARIES += fault_policy.la fault_auth.la bad_table.la owned_policy.la \
+check_LTLIBRARIES += fault_policy.la fault_auth.la bad_table.la \
 	outcome_policy.la
 fault_policy_la_SOURCES = tests/plugins/fault_policy.c tests/plugins/fault.h
 fault_policy_la_LDFLAGS = $(PLUGIN_LDFLAGS) -rpath $(plugindir)
@@ -9,5 +9,3 @@ bad_table_la_SOURCES = tests/plugins/bad_table.c
 bad_table_la_LDFLAGS = $(PLUGIN_LDFLAGS) -rpath $(plugindir)
 outcome_policy_la_SOURCES = tests/plugins/outcome_policy.c
 outcome_policy_la_LDFLAGS = $(PLUGIN_LDFLAGS) -rpath $(plugindir)
-owned_policy_la_SOURCES = tests/plugins/owned_policy.c
-owned_policy_la_LDFLAGS = $(PLUGIN_LDFLAGS) -rpath $(plugindir)
