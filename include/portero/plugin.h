@@ -365,6 +365,7 @@ enum portero_reply_kind {
 };
 
 #define PORTERO_MAX_CHARGES 16
+#define PORTERO_MAX_WINDOW_S (31 * 86400)
 
 /*
  * What a policy wants to count. `limit` names the counter within the scope;
@@ -378,7 +379,7 @@ struct portero_charge {
 	char limit[32];
 	int64_t amount;    /* 0 or more; at MAIL and RCPT only looked at */
 	int64_t max;       /* PORTERO_UNLIMITED: counted, never refused */
-	uint32_t window_s; /* 1 s to 31 d */
+	uint32_t window_s; /* 1 to PORTERO_MAX_WINDOW_S */
 	bool monitor;      /* counted, never refuses */
 	enum portero_reply_kind reply;
 

@@ -40,7 +40,6 @@
 /* So many times person_failures are all that the strange networks together
  * have for a person. */
 #define STRANGERS_TIMES 10
-#define WINDOW_MAX_S (31 * 86400)
 
 struct guard {
 	const struct portero_host *host; /* borrowed */
@@ -72,7 +71,7 @@ static const struct portero_option options[] = {
 	    .preset = "1h",
 	    .help = "Length of the window.",
 	    .min = 1,
-	    .max = WINDOW_MAX_S },
+	    .max = PORTERO_MAX_WINDOW_S },
 	{ .name = "remember",
 	    .type = PORTERO_OPT_DURATION,
 	    .preset = "30d",

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include <portero/plugin.h>
+
 #define SECOND 1000000
 #define OLDEST (COUNTER_BUCKETS - 1)
 #define PLACE_MASK 0x7fffffffu
@@ -47,7 +49,7 @@ counter_start(struct counter *c, uint32_t window_s, uint32_t epoch,
 bool
 counter_is_sound(const struct counter *c)
 {
-	if (c->window_s < 1 || c->window_s > COUNTER_WINDOW_MAX_S ||
+	if (c->window_s < 1 || c->window_s > PORTERO_MAX_WINDOW_S ||
 	    c->newest < 0 ||
 	    c->newest > INT64_MAX / width_of(c->window_s) - COUNTER_BUCKETS)
 		return false;

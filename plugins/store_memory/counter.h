@@ -17,7 +17,6 @@
 #include <stdint.h>
 
 #define COUNTER_BUCKETS 61 /* a window's sixty, and the one it cuts */
-#define COUNTER_WINDOW_MAX_S (31 * 86400)
 #define COUNTER_AMOUNT_MAX (INT64_C(1) << 53)
 #define COUNTER_BUCKET_MAX (INT64_C(1) << 56) /* 61 of them fit an int64_t */
 

@@ -419,7 +419,7 @@ op_fault(const struct portero_op *op)
 			return "a charge has no usable name";
 		if ((unsigned)c->unit >= PORTERO_NUNITS || c->amount < 0 ||
 		    c->max < PORTERO_UNLIMITED || c->window_s < 1 ||
-		    c->window_s > COUNTER_WINDOW_MAX_S)
+		    c->window_s > PORTERO_MAX_WINDOW_S)
 			return "a charge is out of range";
 		for (size_t k = 0; k < i; k++)
 			if (op->charges[k].unit == c->unit &&

@@ -14,7 +14,6 @@
 #define USED_MAX (INT64_C(1) << 60)
 #define MAXIMUM_MAX (INT64_C(1) << 62)
 #define TIME_MAX (INT64_C(1) << 40)
-#define WINDOW_MAX_S (31 * 86400)
 #define COUNT_MAX 1000000
 
 /* As the script says them. */
@@ -139,7 +138,7 @@ read_row(const redisReply *r, size_t at, struct portero_row *row)
 	if (!read_name(r->element[at], row) ||
 	    !number(r, at + 1, PORTERO_UNLIMITED, MAXIMUM_MAX, &row->max) ||
 	    !number(r, at + 2, 0, USED_MAX, &row->used) ||
-	    !number(r, at + 3, 1, WINDOW_MAX_S, &window_s) ||
+	    !number(r, at + 3, 1, PORTERO_MAX_WINDOW_S, &window_s) ||
 	    !number(r, at + 4, 0, TIME_MAX, &row->resets_at) ||
 	    !number(r, at + 5, 0, COUNT_MAX, &open))
 		return false;

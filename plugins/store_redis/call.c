@@ -18,7 +18,6 @@
 #define OWNER_LEN (64 + 3 * CALL_ID_MAX + 8)
 #define SCAN_COUNT "200" /* keys looked at in a step of a walk */
 #define MAX_SEQUENCES 64
-#define WINDOW_MAX_S (31 * 86400)
 #define AGE_MAX_US (INT64_C(100000000) * 1000000)
 #define AMOUNT_MAX (INT64_C(1) << 53) /* exact in the script */
 #define MAXIMUM_MAX (INT64_C(1) << 62)
@@ -48,7 +47,7 @@ call_fault(const struct portero_op *op)
 			return "a charge has no usable name";
 		if ((unsigned)c->unit >= PORTERO_NUNITS || c->amount < 0 ||
 		    c->max < PORTERO_UNLIMITED || c->window_s < 1 ||
-		    c->window_s > WINDOW_MAX_S)
+		    c->window_s > PORTERO_MAX_WINDOW_S)
 			return "a charge is out of range";
 		for (size_t k = 0; k < i; k++)
 			if (op->charges[k].unit == c->unit &&

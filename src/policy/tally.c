@@ -13,7 +13,6 @@
 
 #include "policy/store.h"
 
-#define WINDOW_MAX_S (31 * 86400)
 
 /* ---- the pages ---------------------------------------------------------- */
 
@@ -96,7 +95,7 @@ charge_fault(const struct portero_charge *c, uint32_t owner_scopes)
 		return "a charge whose limit has no usable name";
 	if (c->amount < 0 || c->max < PORTERO_UNLIMITED)
 		return "a charge with a negative amount or maximum";
-	if (c->window_s < 1 || c->window_s > WINDOW_MAX_S)
+	if (c->window_s < 1 || c->window_s > PORTERO_MAX_WINDOW_S)
 		return "a charge whose window is not 1 s to 31 d";
 	return NULL;
 }
