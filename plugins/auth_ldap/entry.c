@@ -11,7 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define MAX_WINDOW_S (31 * 86400)
+#include "../common/value.h"
 
 void
 entry_attribute_list(const struct entry_attributes *a,
@@ -27,101 +27,6 @@ entry_attribute_list(const struct entry_attributes *a,
 	for (size_t i = 0; a->addresses[i] != NULL; i++)
 		list[n++] = a->addresses[i];
 	list[n] = NULL;
-}
-
-/* ---- values -------------------------------------------------------------- */
-
-/* Not empty, and without control characters. */
-static bool
-is_text(struct portero_str s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if ((unsigned char)s.ptr[i] < ' ' || s.ptr[i] == 0x7f)
-			return false;
-	return s.len > 0;
-}
-
-static bool
-copy(char *to, size_t size, struct portero_str s)
-{
-	if (!is_text(s) || s.len >= size)
-		return false;
-	memcpy(to, s.ptr, s.len);
-	to[s.len] = '\0';
-	return true;
-}
-
-/* What is before the first c; *s goes on behind it, or is empty. */
-static struct portero_str
-cut(struct portero_str *s, char c)
-{
-	struct portero_str head = *s;
-	const char *at = s->len == 0 ? NULL : memchr(s->ptr, c, s->len);
-
-	if (at == NULL) {
-		s->ptr += s->len;
-		s->len = 0;
-		return head;
-	}
-	head.len = (size_t)(at - s->ptr);
-	s->ptr = at + 1;
-	s->len -= head.len + 1;
-	return head;
-}
-
-/* Digits and at most one of the units' letters. */
-static bool
-number(struct portero_str s, const char *letters, const int64_t *factors,
-    int64_t *to)
-{
-	const char *letter;
-	int64_t n = 0;
-	size_t i;
-
-	for (i = 0; i < s.len && s.ptr[i] >= '0' && s.ptr[i] <= '9'; i++)
-		if (__builtin_mul_overflow(n, 10, &n) ||
-		    __builtin_add_overflow(n, s.ptr[i] - '0', &n))
-			return false;
-	*to = n;
-	if (i == 0 || i == s.len)
-		return i > 0;
-	letter = s.ptr[i] == '\0' ? NULL : strchr(letters, s.ptr[i]);
-	return i + 1 == s.len && letter != NULL &&
-	    !__builtin_mul_overflow(n, factors[letter - letters], to);
-}
-
-bool
-entry_size_parse(struct portero_str value, int64_t *bytes_r)
-{
-	static const int64_t factors[] = { 1 << 10, 1 << 20, 1 << 30, 1 << 10,
-		1 << 20, 1 << 30 };
-
-	return number(value, "kMGKmg", factors, bytes_r) && *bytes_r > 0;
-}
-
-bool
-entry_limit_parse(struct portero_str value, struct portero_limit *l)
-{
-	static const int64_t factors[] = { 1, 60, 3600, 86400 };
-	struct portero_str name = cut(&value, '=');
-	bool has_window = value.len > 0 &&
-	    memchr(value.ptr, '/', value.len) != NULL;
-	struct portero_str max = cut(&value, '/');
-	int64_t window = 0;
-
-	*l = (struct portero_limit){ .max = PORTERO_UNLIMITED };
-	if (!copy(l->name, sizeof l->name, name))
-		return false;
-	if ((max.len != strlen("unlimited") ||
-		memcmp(max.ptr, "unlimited", max.len) != 0) &&
-	    !number(max, "", NULL, &l->max))
-		return false;
-	if (has_window &&
-	    (!number(value, "smhd", factors, &window) || window < 1 ||
-		window > MAX_WINDOW_S))
-		return false;
-	l->window_s = (uint32_t)window;
-	return true;
 }
 
 /* ---- attributes ---------------------------------------------------------- */
@@ -149,14 +54,14 @@ typedef enum taking take_value(struct portero_identity *i,
 static enum taking
 take_class(struct portero_identity *i, struct portero_str value)
 {
-	return copy(i->class_name, sizeof i->class_name, value) ?
+	return value_copy(i->class_name, sizeof i->class_name, value) ?
 	    TAKEN : NOT_UNDERSTOOD;
 }
 
 static enum taking
 take_language(struct portero_identity *i, struct portero_str value)
 {
-	return copy(i->language, sizeof i->language, value) ?
+	return value_copy(i->language, sizeof i->language, value) ?
 	    TAKEN : NOT_UNDERSTOOD;
 }
 
@@ -165,7 +70,7 @@ take_size(struct portero_identity *i, struct portero_str value)
 {
 	int64_t bytes;
 
-	if (!entry_size_parse(value, &bytes))
+	if (!value_size(value, &bytes) || bytes == 0)
 		return NOT_UNDERSTOOD;
 	i->max_size = bytes;
 	return TAKEN;
@@ -176,7 +81,7 @@ take_limit(struct portero_identity *i, struct portero_str value)
 {
 	struct portero_limit limit;
 
-	if (!entry_limit_parse(value, &limit))
+	if (!value_limit(value, &limit))
 		return NOT_UNDERSTOOD;
 	if (i->nlimits == PORTERO_MAX_LIMITS)
 		return NO_ROOM;
@@ -187,13 +92,13 @@ take_limit(struct portero_identity *i, struct portero_str value)
 static enum taking
 take_address(struct portero_identity *i, struct portero_str value)
 {
-	if (copy(i->addresses + i->addresses_len,
+	if (value_copy(i->addresses + i->addresses_len,
 		sizeof i->addresses - i->addresses_len, value)) {
 		i->addresses_len += (uint32_t)value.len + 1;
 		return TAKEN;
 	}
 	i->addresses_complete = false;
-	return is_text(value) ? NO_ROOM : NOT_UNDERSTOOD;
+	return value_is_text(value) ? NO_ROOM : NOT_UNDERSTOOD;
 }
 
 /* At most `max` of the attribute's values; those beyond are complained of. */
@@ -237,7 +142,7 @@ take_id(const struct reading *r, const char *attribute)
 	    ldap_get_values_len(r->ld, r->entry, attribute);
 	int n = ldap_count_values_len(values);
 	bool good = n == 1 &&
-	    copy(r->identity->id, sizeof r->identity->id,
+	    value_copy(r->identity->id, sizeof r->identity->id,
 		(struct portero_str){ values[0]->bv_val, values[0]->bv_len });
 
 	if (!good) {

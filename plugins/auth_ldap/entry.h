@@ -41,12 +41,6 @@ bool entry_identity(const struct portero_host *host, LDAP *ld,
     LDAPMessage *entry, const struct entry_attributes *a, bool complete,
     struct portero_identity *i);
 
-/* One value of the limit attribute, "name=value" or "name=value/window".
- * false: it is not. */
-bool entry_limit_parse(struct portero_str value, struct portero_limit *l);
-/* "25M". false: it is not a size above 0. */
-bool entry_size_parse(struct portero_str value, int64_t *bytes_r);
-
 /* A DN in the one form in which DNs are compared, without regard to case; the
  * caller's, free: ldap_memfree(). NULL: it is none. */
 char *dn_normalize(const char *dn);

@@ -2,6 +2,7 @@ if HAVE_LDAP
 plugin_LTLIBRARIES += auth_ldap.la
 auth_ldap_la_SOURCES = plugins/auth_ldap/auth_ldap.c \
 	plugins/common/dial.c plugins/common/dial.h \
+	plugins/common/value.c plugins/common/value.h \
 	plugins/auth_ldap/connection.c plugins/auth_ldap/connection.h \
 	plugins/auth_ldap/entry.c plugins/auth_ldap/entry.h \
 	plugins/auth_ldap/names.c plugins/auth_ldap/names.h \

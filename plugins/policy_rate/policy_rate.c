@@ -25,7 +25,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WINDOW_MAX_S (31 * 86400)
+#include "../common/value.h"
+
 #define ABSENT INT64_MIN /* no number given */
 #define NAME_SIZE sizeof(((struct portero_charge *)0)->limit)
 
@@ -94,7 +95,7 @@ static const struct portero_option limit_options[] = {
 	    .help = "Length of the window. It slides: in no window of this "
 		    "length is more sent.",
 	    .min = 1,
-	    .max = WINDOW_MAX_S,
+	    .max = PORTERO_MAX_WINDOW_S,
 	    .required = true },
 	{ .name = "scope",
 	    .type = PORTERO_OPT_ENUM,
@@ -136,33 +137,13 @@ static const struct portero_option options[] = {
 	{ 0 },
 };
 
-/* "25M" or "unlimited". -1: neither. */
-static int
+/* "25M" or "unlimited". false: neither. */
+static bool
 read_bytes(const char *text, int64_t *bytes_r)
 {
-	static const char suffixes[] = "KMG";
-	const char *digits = text, *suffix;
-	int64_t bytes = 0;
-
-	if (strcmp(text, "unlimited") == 0) {
-		*bytes_r = PORTERO_UNLIMITED;
-		return 0;
-	}
-	for (; *text >= '0' && *text <= '9'; text++)
-		if (__builtin_mul_overflow(bytes, 10, &bytes) ||
-		    __builtin_add_overflow(bytes, *text - '0', &bytes))
-			return -1;
-	if (text == digits)
-		return -1;
-	if (*text != '\0') {
-		suffix = strchr(suffixes, *text & ~0x20); /* k is K */
-		if (suffix == NULL || text[1] != '\0' ||
-		    __builtin_mul_overflow(bytes,
-			INT64_C(1) << 10 * (suffix - suffixes + 1), &bytes))
-			return -1;
-	}
-	*bytes_r = bytes;
-	return 0;
+	*bytes_r = PORTERO_UNLIMITED;
+	return strcmp(text, "unlimited") == 0 ||
+	    value_size((struct portero_str){ text, strlen(text) }, bytes_r);
 }
 
 /* Reads the numbers of a section. */
@@ -177,8 +158,8 @@ read_numbers(const struct portero_host *host, const struct portero_conf *conf,
 		l->counts[unit] = true;
 		if (unit != PORTERO_BYTES) {
 			n->max[unit] = host->get_int(conf, units[unit]);
-		} else if (read_bytes(host->get_string(conf, units[unit]),
-			       &n->max[unit]) == -1) {
+		} else if (!read_bytes(host->get_string(conf, units[unit]),
+			       &n->max[unit])) {
 			snprintf(err, 256,
 			    "limit \"%s\": bytes = %s is neither a size like "
 			    "500M nor unlimited",
@@ -478,7 +459,8 @@ declare(const struct rate *r, const struct limit *l, int unit,
 		.monitor = l->monitor,
 		.reply = l->reply };
 	memcpy(c->limit, l->name, sizeof c->limit);
-	if (own != NULL && own->window_s > 0 && own->window_s <= WINDOW_MAX_S)
+	if (own != NULL && own->window_s > 0 &&
+	    own->window_s <= PORTERO_MAX_WINDOW_S)
 		c->window_s = own->window_s;
 	if (l->reply == PORTERO_REPLY_AUTO &&
 	    is_in(r->queueing, r->nqueueing, who->class_name))

@@ -122,14 +122,15 @@ tests_unit_test_worker_CPPFLAGS = $(AM_CPPFLAGS) $(unit_plugin_dir)
 fake_host = tests/unit/fake_host.c tests/unit/fake_host.h
 tests_unit_test_auth_file_SOURCES = tests/unit/test_auth_file.c $(fake_host) \
 	plugins/auth_file/auth_file.c plugins/auth_file/users.c \
-	plugins/auth_file/users.h
+	plugins/auth_file/users.h plugins/common/value.c plugins/common/value.h
 tests_unit_test_auth_file_CFLAGS = $(AM_CFLAGS)
 tests_unit_test_policy_guard_SOURCES = tests/unit/test_policy_guard.c \
 	$(fake_host) plugins/policy_guard/policy_guard.c \
 	plugins/policy_guard/memory.c plugins/policy_guard/memory.h
 tests_unit_test_policy_guard_CFLAGS = $(AM_CFLAGS)
 tests_unit_test_policy_rate_SOURCES = tests/unit/test_policy_rate.c \
-	$(fake_host) plugins/policy_rate/policy_rate.c
+	$(fake_host) plugins/policy_rate/policy_rate.c \
+	plugins/common/value.c plugins/common/value.h
 tests_unit_test_policy_rate_CFLAGS = $(AM_CFLAGS)
 tests_unit_test_policy_sender_SOURCES = tests/unit/test_policy_sender.c \
 	$(fake_host) plugins/policy_sender/policy_sender.c
@@ -180,6 +181,7 @@ tests_unit_test_ldap_names_LDADD = $(CMOCKA_LIBS) $(LDAP_LIBS) \
 	$(UNISTRING_LIBS)
 tests_unit_test_ldap_entry_SOURCES = tests/unit/test_ldap_entry.c \
 	plugins/auth_ldap/entry.c plugins/auth_ldap/entry.h \
+	plugins/common/value.c plugins/common/value.h \
 	plugins/auth_ldap/result.c plugins/auth_ldap/result.h
 tests_unit_test_ldap_entry_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
 tests_unit_test_ldap_entry_LDADD = $(CMOCKA_LIBS) $(LDAP_LIBS)

@@ -14,6 +14,7 @@
 
 #include "../../plugins/auth_ldap/entry.h"
 #include "../../plugins/auth_ldap/result.h"
+#include "../../plugins/common/value.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
@@ -54,7 +55,7 @@ test_limits_are_name_value_and_window(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(table); i++) {
-		bool good = entry_limit_parse(str(table[i].text), &l);
+		bool good = value_limit(str(table[i].text), &l);
 
 		assert_int_equal(good, table[i].name != NULL);
 		if (!good)
@@ -63,7 +64,7 @@ test_limits_are_name_value_and_window(void **state)
 		assert_int_equal(l.max, table[i].max);
 		assert_int_equal(l.window_s, table[i].window_s);
 	}
-	assert_false(entry_limit_parse((struct portero_str){ "a=1\0", 4 }, &l));
+	assert_false(value_limit((struct portero_str){ "a=1\0", 4 }, &l));
 }
 
 static void
@@ -71,17 +72,17 @@ test_sizes_have_a_unit_or_none(void **state)
 {
 	static const struct {
 		const char *text;
-		int64_t bytes; /* 0: refused */
+		int64_t bytes; /* -1: refused */
 	} table[] = { { "1000", 1000 }, { "25M", 25 << 20 }, { "2k", 2048 },
-		{ "1G", 1 << 30 }, { "0", 0 }, { "M", 0 }, { "25MB", 0 },
-		{ "-1", 0 }, { "9999999999999G", 0 }, { "", 0 } };
+		{ "1G", 1 << 30 }, { "0", 0 }, { "M", -1 }, { "25MB", -1 },
+		{ "-1", -1 }, { "9999999999999G", -1 }, { "", -1 } };
 	int64_t bytes;
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(table); i++) {
-		bool good = entry_size_parse(str(table[i].text), &bytes);
+		bool good = value_size(str(table[i].text), &bytes);
 
-		assert_int_equal(good, table[i].bytes > 0);
+		assert_int_equal(good, table[i].bytes >= 0);
 		if (good)
 			assert_int_equal(bytes, table[i].bytes);
 	}
