@@ -59,16 +59,16 @@ def used(portero, name, unit="messages", person="ana"):
     return row["used"] if row else 0
 
 
-def wait_settled(portero, person="ana", timeout=10):
-    """The rows, once no reservation of the person is open. That much time is
-    given to what was owed by workers that died, and to a store that is away
-    for a moment."""
+def wait_settled(portero, person="ana", timeout=10, for_ever=0):
+    """The rows, once no reservation of the person is open but so many that
+    will be for ever. That much time is given to what was owed by workers that
+    died, and to a store that is away for a moment."""
     rows = {}
 
     def settled():
         with contextlib.suppress(AssertionError):
             rows.update(limits(portero, person))
-            return all(row["open"] == 0 for row in rows.values())
+            return all(row["open"] <= for_ever for row in rows.values())
         return False
     wait_until(settled, timeout, "all settled")
     return rows
@@ -90,6 +90,15 @@ def wait_used(portero, wanted, name, unit="messages", person="ana", timeout=5):
     except AssertionError:
         raise AssertionError(f"{name} {unit}: wanted {wanted} used and none "
                              f"open, got {row}") from None
+
+
+def is_whole(portero):
+    """The store is up, and nothing is left to be charged."""
+    done = portero.ctl("store", "status", "--json")
+    lines = {line["name"]: line["value"]
+             for line in json.loads(done.stdout)["store"]}
+    return lines["state"].startswith("up") and \
+        lines["to be charged"] == "0 messages"
 
 
 # ---- many at once ----

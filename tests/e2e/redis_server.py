@@ -1,7 +1,7 @@
 # Copyright 2026 The Portero Authors
 # SPDX-License-Identifier: Apache-2.0
 """A store for tests: the real redis-server, which can be paused, killed and
-started again empty or as it was; and Sentinels that watch it.
+started again empty or as it was, or be full; and Sentinels that watch it.
 
     with running_redis() as redis:
         with running(sink, store={"plugin": "store_redis", "uri": redis.uris})
@@ -11,6 +11,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
+import time
 from pathlib import Path
 
 import harness
@@ -81,6 +83,7 @@ class Redis:
         self.is_sentinel = is_sentinel
         self.password = options.get("requirepass")
         self.process = None
+        self.lost = []
         self.config = folder / f"redis-{self.port}.conf"
         kept = {} if is_sentinel else {"save": '""', "appendonly": "no"}
         options = {"bind": "127.0.0.1", "port": 0 if self.context else self.port, "dir": folder,
@@ -125,6 +128,8 @@ class Redis:
     def signal(self, number):
         self.process.send_signal(number)
 
+    # ---- what can befall it, for as long as the block lasts ----
+
     @contextlib.contextmanager
     def paused(self):
         """It is silent meanwhile."""
@@ -133,6 +138,45 @@ class Redis:
             yield
         finally:
             self.signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def killed(self):
+        """It comes back with what it has on disk."""
+        self.kill()
+        yield
+        self.start()
+
+    @contextlib.contextmanager
+    def emptied(self):
+        """It comes back with nothing; `lost` has what was forgotten."""
+        self.kill()
+        self.lost.append(self.copy())
+        for path in self.folder.glob("appendonly*"):
+            shutil.rmtree(path)
+        yield
+        self.start()
+
+    @contextlib.contextmanager
+    def full(self):
+        """It takes nothing any more."""
+        self.ask("CONFIG", "SET", "maxmemory", "1")
+        yield
+        self.ask("CONFIG", "SET", "maxmemory", "0")
+
+    # ---- what it knows ----
+
+    def copy(self):
+        """Another one, not started, with what this one has on disk: all that
+        it ever answered, if it is append-only."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        for path in self.folder.glob("appendonly*"):
+            shutil.copytree(path, folder / path.name)
+        return Redis(folder, appendonly="yes")
+
+    def transactions(self):
+        """All that it knows: key -> value."""
+        keys = self.ask("KEYS", "*:t:*")
+        return dict(zip(keys, self.ask("MGET", *keys) if keys else []))
 
     def kill(self):
         if self.process is not None:
@@ -163,15 +207,17 @@ class Watched:
 
     NAME = "quotas"
 
-    def __init__(self, folder, stack):
+    def __init__(self, folder, stack, **options):
         def start(**options):
-            server = Redis(folder, **options)
+            server = Redis(Path(tempfile.mkdtemp(dir=folder)), **options)
             stack.callback(server.kill)
             server.start()
             return server
-        self.servers = [start(repl_diskless_sync_delay=0)]
+        options = {"repl_diskless_sync_delay": 0, **options}
+        self.unheard = []  # keys of transactions that a fail-over forgot
+        self.servers = [start(**options)]
         self.servers.append(start(
-            replicaof=f"127.0.0.1 {self.servers[0].port}"))
+            replicaof=f"127.0.0.1 {self.servers[0].port}", **options))
         harness.wait_until(self.is_replicated, START_TIMEOUT, "replica")
         self.sentinels = [start(is_sentinel=True, sentinel=[
             f"monitor {self.NAME} 127.0.0.1 {self.servers[0].port} 2",
@@ -180,16 +226,19 @@ class Watched:
         harness.wait_until(self.is_watched, START_TIMEOUT, "Sentinels")
 
     def is_replicated(self):
-        return self.servers[1].info("replication").get(
-            "master_link_status") == "up"
+        return any(s.info("replication").get("master_link_status") == "up"
+                   for s in self.servers)
 
     def is_watched(self):
-        """All know each other and the replica."""
+        """All know each other and the replica, and that both are there."""
         for sentinel in self.sentinels:
             words = sentinel.ask("SENTINEL", "master", self.NAME)
             state = dict(zip(words[::2], words[1::2]))
-            if (state[b"num-other-sentinels"], state[b"num-slaves"]) != \
-                    (b"2", b"1"):
+            words = sentinel.ask("SENTINEL", "replicas", self.NAME)
+            replicas = [dict(zip(w[::2], w[1::2])) for w in words]
+            if (state[b"num-other-sentinels"], state[b"flags"]) != \
+                    (b"2", b"master") or \
+                    [r[b"flags"] for r in replicas] != [b"slave"]:
                 return False
         return True
 
@@ -204,10 +253,42 @@ class Watched:
         return next((s for s in self.servers if ports.count(s.port) >= 2),
                     None)
 
+    def replica(self):
+        primary = self.primary()
+        return next(s for s in self.servers if s is not primary)
+
+    @contextlib.contextmanager
+    def failed_over(self, behind_s=0):
+        """The primary dies, the replica takes its place, and the dead one
+        comes back as a replica. What the new one had not heard of, for as
+        long as it was behind or by the way it happened, is in `unheard`."""
+        old, new = self.primary(), self.replica()
+        if behind_s > 0:
+            with new.paused():
+                old.ask("CLIENT", "KILL", "TYPE", "replica")
+                time.sleep(behind_s)
+                old.kill()
+        else:
+            old.kill()
+        # then it has read all that was said to it
+        harness.wait_until(lambda: new.info("replication").get(
+            "master_link_status") == "down", START_TIMEOUT, "its loss")
+        heard, copy = new.transactions(), old.copy()
+        copy.start()
+        said = copy.transactions()
+        copy.kill()
+        self.unheard += [key for key in said if heard.get(key) != said[key]]
+        yield
+        harness.wait_until(lambda: self.primary() is new, START_TIMEOUT,
+                           "fail-over")
+        old.start()
+        old.ask("REPLICAOF", "127.0.0.1", new.port)
+        harness.wait_until(self.is_watched, START_TIMEOUT, "a replica again")
+
 
 @contextlib.contextmanager
-def watched_redis():
+def watched_redis(**options):
     folder = harness.temporary_folder()
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        yield Watched(folder, stack)
+        yield Watched(folder, stack, **options)

@@ -3,14 +3,11 @@
 """Processes die at any moment, clients go away at any moment: no limit is
 overrun, no message is sent twice or half, and what was charged is in the end
 exactly what was sent."""
-import contextlib
-import itertools
 import os
 import random
 import signal
 import threading
 import time
-from collections import Counter
 
 import pytest
 
@@ -19,94 +16,11 @@ import sink as upstream
 from harness import LONG, Section, is_process, room, wait_until
 from ledger import (BODY, background, in_parallel, limit, limits, quota,
                     start_again, used, wait_settled, wait_used)
+from storm import PORTS, Letters, check_letters, kill, killer, send_on, sometimes
 
 CHAOS_S = 10 if LONG else 1
-PORTS = ["submissions", "submission"]
 MAIL = "MAIL FROM:<ana@example.org>"
 RCPT = "RCPT TO:<bob@example.net>"
-
-
-def kill(pid, how=signal.SIGKILL):
-    """Not if it has just died by another hand."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, how)
-
-
-def sometimes(share, action):
-    """The action in that share of all cases."""
-    def act(connection):
-        if random.random() < share:
-            return action(connection)
-        return upstream.NORMAL
-    return act
-
-
-# ---- the load ----
-
-class Letters:
-    """Messages with numbers, and what their senders were told of them."""
-
-    def __init__(self):
-        self.numbers = itertools.count(1)
-        self.told = {}  # number -> the last reply, or None
-
-    def send(self, client, play):
-        """One message; the reply that ended it."""
-        number = next(self.numbers)
-        body = f"Subject: {number}\r\n\r\n".encode() + b"text\r\n" * 20
-        self.told[number] = None
-        replies = play(client, [MAIL, RCPT, "DATA", body + b".\r\n"])
-        self.told[number] = next((r for r in replies if r.code >= 400),
-                                 replies[-1])
-        return self.told[number]
-
-    def of(self, test):
-        return {n for n, reply in self.told.items() if test(reply)}
-
-
-def send_on(portero, letters, i, may_go_on):
-    """Sends, and comes back after each loss. A refused connection is a
-    failure: the sockets outlive the workers."""
-    play = [smtp.lockstep, smtp.pipelined][i // 2 % 2]
-    while may_go_on():
-        try:
-            with portero.login("ana", "s3cret", PORTS[i % 2]) as client:
-                while may_go_on():
-                    letters.send(client, play)
-        except ConnectionRefusedError:
-            raise
-        except (OSError, smtp.Closed, AssertionError):
-            time.sleep(0.01)  # cut off, or told at login to come later
-
-
-def numbers_of(messages):
-    return [int(m.body.split(b"\r\n")[0].split()[1]) for m in messages]
-
-
-def check_letters(letters, messages):
-    """What was said is what happened. Returns how many may be charged
-    without having been sent: nobody knows what became of them."""
-    sent = Counter(numbers_of(messages))
-    assert not [n for n, times in sent.items() if times > 1], "sent twice"
-    sent = set(sent)
-    accepted = letters.of(lambda r: r and r.code == 250)
-    unknown = letters.of(lambda r: r is None or r.status == "451 4.4.2")
-    assert accepted <= sent, "said yes and did not send"
-    assert sent <= accepted | unknown, "said no and sent"
-    for message in messages:
-        assert message.body.endswith(b"text\r\n" * 20), "sent half"
-    return len(unknown - sent)
-
-
-def killer(portero, roles, pause_s):
-    """Kills one of the roles' processes at a time."""
-    def run(stopping):
-        while not stopping.is_set():
-            pids = [pid for role in roles for pid in portero.pids(role)]
-            if pids:
-                kill(random.choice(pids))
-            stopping.wait(random.uniform(0, 2 * pause_s))
-    return run
 
 
 def is_quiet(portero):
@@ -140,7 +54,7 @@ def test_workers_die_under_load(start, sink, roles, most):
     rows = wait_settled(portero)
     wait_until(lambda: is_quiet(portero), 10, "quiet")
     charged = rows["burst", "messages"]["used"]
-    unknown = check_letters(letters, sink.messages)
+    unknown = len(check_letters(letters, sink.messages))
     assert len(sink.messages) <= charged <= len(sink.messages) + unknown
     assert charged <= most
 
