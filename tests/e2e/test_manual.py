@@ -1,9 +1,10 @@
 # Copyright 2026 The Portero Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What portero.conf(5) shows of directories is true: each section passes
+"""What portero.conf(5) and README.md show is true: each configuration passes
 porterod -t, and the one for OpenLDAP works with the rights it names."""
 import re
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 import directory
 import harness
 from directory import SOURCE, SUFFIX, entry
-from harness import config_text, default_options
+from harness import certificates, config_text, default_options
 from logins import NEEDS_SLAPD, PEOPLE, attempt
 
 PAGE = (SOURCE / "doc/portero.conf.5.in").read_text()
@@ -24,34 +25,51 @@ def blocks(begin):
     return [p for p in parts if re.search(begin, p, re.M)]
 
 
-SECTIONS = [b for b in blocks(r'^auth "directory" {')]
+OPTION = r"^(hostname|tls|listen|auth|store|policy|upstream)\b.*[{=]"
+DIRECTORIES = blocks(r'^auth "directory" {')
+EXAMPLES = blocks(OPTION) + [
+    re.sub(r"^    ", "", part, flags=re.M)
+    for part in re.findall(r"(?<=\n\n)(?:    .*\n)+",
+                           (SOURCE / "README.md").read_text())
+    if re.search(OPTION, part.lstrip(), re.M)]
 
 
-def config_with(section, options, folder):
-    """Files that it names are there."""
+def config_with(text, options, folder):
+    """Options that it has are no others', and files that it names are
+    there."""
+    certs = certificates()
+    if not Path(certs.key("manual")).exists():
+        certs.issue("manual", "smtp.example.org")
+    contents = {"tls.crt": certs.certificate("manual"),
+                "tls.key": certs.key("manual"), "users": "/dev/null"}
+
     def exists(match):
         path = folder / match[1].replace("/", "-")
-        path.write_bytes(harness.certificates().ca.read_bytes())
+        path.write_bytes(Path(contents.get(
+            Path(match[1]).name, certs.ca)).read_bytes())
         path.chmod(0o644 if path.suffix in (".pem", ".crt") else 0o600)
         return f'"{path}"'
-    return config_text({**options, "auth": None}) + "\n" + \
-        re.sub(r'"/etc/([^"]*)"', exists, section)
+    own = dict.fromkeys(re.findall(r"^(\w+)\b.*[{=]", text, re.M))
+    return config_text(
+        {"store": {"plugin": "store_memory"}, **options, **own}) + "\n" + \
+        re.sub(r'"/etc/([^"]*)"', exists, text)
 
 
 def test_the_page_has_all_directories():
     heads = re.findall(r"^\.Ss (.*)", PAGE, re.M)
     assert {"OpenLDAP", "389 Directory Server", "Active Directory",
             "FreeIPA"} <= set(heads)
-    assert len(SECTIONS) == 5  # and one without a schema of ours
+    assert len(DIRECTORIES) == 5  # and one without a schema of ours
+    assert len(EXAMPLES) > 12
 
 
-@pytest.mark.parametrize("section", SECTIONS)
-def test_sections_of_the_manual_are_good(tmp_path, section):
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_are_good(example):
     folder = harness.temporary_folder()
     options = default_options(folder, SimpleNamespace(port=25))
     harness.Portero(options, {}, folder)
     config = folder / "portero.conf"
-    config.write_text(config_with(section, options, folder) + "\n")
+    config.write_text(config_with(example, options, folder) + "\n")
     done = subprocess.run(
         [harness.program("PORTEROD", "porterod"), "-t", "-c", str(config)],
         capture_output=True, text=True, timeout=30, check=False)
@@ -82,7 +100,7 @@ def test_the_section_for_openldap_works_with_its_rights(start):
     rights, = blocks(r"^access to dn\.subtree")
     rights = rights[rights.index("access to attrs=userPassword"):]
     with directory.running_directory(more(), rights=rights) as slapd:
-        section = SECTIONS[0]
+        section = DIRECTORIES[0]
         section = re.sub(r"uri = .*", f'uri = "{slapd.ldaps}"', section)
         portero = start(policy=[
             harness.Section("sender", plugin="policy_sender", header="off"),
