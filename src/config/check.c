@@ -6,35 +6,23 @@
  * are looked at in files.c, by the one role that may.
  */
 #include <arpa/inet.h>
-#include <ctype.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/mem.h"
 #include "config/check.h"
 #include "config/options.h"
 #include "config/section.h"
-#include "ipc/question.h"
 #include "ipc/role.h"
 #include "smtp/ehlo.h"
-#include "smtp/sasl.h"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define TITLE_MAX 40
 
-static struct config_position
-at_option(const struct portero_conf *s, const char *name)
-{
-	return section_slot(s, name)->at;
-}
-
-/* Letters, digits, hyphens and dots, as far as we care. */
-static bool
-is_host_name(const char *name)
+bool
+check_is_host_name(const char *name)
 {
 	size_t len = strlen(name);
 
@@ -43,8 +31,7 @@ is_host_name(const char *name)
 	       strspn(name, LETTERS "0123456789.-") == len;
 }
 
-/* Titles become names of shared memory, of files and in the log. */
-static void
+void
 check_title(const char *kind, const char *title, struct config_position at,
     struct config_messages *m)
 {
@@ -75,10 +62,10 @@ check_path(const struct portero_conf *s, const char *name, size_t max,
 	if (path == NULL || (may_be_empty && *path == '\0'))
 		return;
 	if (*path != '/')
-		config_error(m, at_option(s, name),
+		config_error(m, section_at(s, name),
 		    "%s = \"%.100s\" is not an absolute path", name, path);
 	else if (strlen(path) >= max)
-		config_error(m, at_option(s, name),
+		config_error(m, section_at(s, name),
 		    "%s is longer than %zu bytes", name, max - 1);
 }
 
@@ -97,9 +84,9 @@ check_paths(const struct config *c, struct config_messages *m)
 	check_path(log, "file", 256, false, m);
 	if (c->log_to == CONFIG_LOG_FILE && c->log_file == NULL)
 		config_error(
-		    m, at_option(log, "to"), "to = file needs file = \"...\"");
+		    m, section_at(log, "to"), "to = file needs file = \"...\"");
 	if (c->log_to != CONFIG_LOG_FILE && c->log_file != NULL)
-		config_warning(m, at_option(log, "file"),
+		config_warning(m, section_at(log, "file"),
 		    "file is not used without to = file");
 }
 
@@ -109,13 +96,13 @@ check_names(const struct config *c, struct config_messages *m)
 	static const char *const names[] = { "user", "user_auth", "user_policy",
 		"group_control" };
 
-	if (c->hostname != NULL && !is_host_name(c->hostname))
-		config_error(m, at_option(c->root, "hostname"),
+	if (c->hostname != NULL && !check_is_host_name(c->hostname))
+		config_error(m, section_at(c->root, "hostname"),
 		    "hostname = \"%.100s\" is not the name of a host",
 		    c->hostname);
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (*config_get_string(c->root, names[i]) == '\0')
-			config_error(m, at_option(c->root, names[i]),
+			config_error(m, section_at(c->root, names[i]),
 			    "%s is empty", names[i]);
 }
 
@@ -126,7 +113,7 @@ check_delimiters(const struct config *c, struct config_messages *m)
 	const char *all = c->sub_address_delimiters;
 
 	if (strspn(all, "!#$%&'*+-/=?^_`{|}~") != strlen(all))
-		config_error(m, at_option(c->root, "sub_address_delimiters"),
+		config_error(m, section_at(c->root, "sub_address_delimiters"),
 		    "sub_address_delimiters = \"%.20s\": neither letters, "
 		    "digits, dots nor blanks begin a tag", all);
 }
@@ -135,7 +122,7 @@ check_delimiters(const struct config *c, struct config_messages *m)
 static void
 check_help_url(struct config *c, struct config_messages *m)
 {
-	struct config_position at = at_option(c->root, "help_url");
+	struct config_position at = section_at(c->root, "help_url");
 	size_t len = c->help_url == NULL ? 0 : strlen(c->help_url);
 
 	if (len == 0)
@@ -207,7 +194,7 @@ take_networks(struct network_list *to, const struct portero_conf *s,
 		if (network_parse(text, &to->networks[to->n]) == 0)
 			to->n++;
 		else
-			config_error(m, at_option(s, name),
+			config_error(m, section_at(s, name),
 			    "%s = \"%.100s\" is neither an IP address nor a "
 			    "network such as 192.0.2.0/24, without bits behind "
 			    "the prefix",
@@ -223,11 +210,11 @@ check_proxy(struct config_listen *l, const struct portero_conf *s,
 
 	take_networks(&l->proxy_from, s, "proxy_from", m);
 	if (l->proxy && n == 0)
-		config_error(m, at_option(s, "proxy"),
+		config_error(m, section_at(s, "proxy"),
 		    "proxy = required needs proxy_from = {\"...\"}: who may "
 		    "say where clients come from");
 	if (!l->proxy && n > 0)
-		config_warning(m, at_option(s, "proxy_from"),
+		config_warning(m, section_at(s, "proxy_from"),
 		    "proxy_from is not used without proxy = required");
 }
 
@@ -239,12 +226,12 @@ check_hide(const struct config_listen *l, const struct portero_conf *s,
 	for (size_t i = 0; i < config_list_length(s, "hide"); i++)
 		if (smtp_extension_find(
 			str_of(config_list_item(s, "hide", i))) == 0)
-			config_error(m, at_option(s, "hide"),
+			config_error(m, section_at(s, "hide"),
 			    "hide = \"%.100s\" is not an extension that EHLO "
 			    "offers",
 			    config_list_item(s, "hide", i));
 	if (l->hidden & (SMTP_EXT_STARTTLS | SMTP_EXT_AUTH))
-		config_error(m, at_option(s, "hide"),
+		config_error(m, section_at(s, "hide"),
 		    "STARTTLS and AUTH cannot be hidden: nobody could send");
 }
 
@@ -264,7 +251,7 @@ check_listen(struct config_listen *l, const struct portero_conf *s,
 	for (char **a = l->address; *a != NULL; a++)
 		if (strcmp(*a, "*") != 0 &&
 		    check_address(*a, l->port, &ss, &len) == -1)
-			config_error(m, at_option(s, "address"),
+			config_error(m, section_at(s, "address"),
 			    "address = "
 			    "\"%.100s\" is neither * nor an IP address",
 			    *a);
@@ -338,10 +325,10 @@ check_tls(const struct config *c, struct config_messages *m)
 		    !config_is_set(s, "key"))
 			continue;
 		if (certificates == 0)
-			config_error(m, at_option(s, "certificate"),
+			config_error(m, section_at(s, "certificate"),
 			    "certificate is empty");
 		else if (certificates != keys)
-			config_error(m, at_option(s, "key"),
+			config_error(m, section_at(s, "key"),
 			    "%zu certificate%s and %zu key%s: they must be "
 			    "pairs",
 			    certificates, certificates == 1 ? "" : "s", keys,
@@ -349,7 +336,7 @@ check_tls(const struct config *c, struct config_messages *m)
 	}
 }
 
-/* ---- modules and upstream ---------------------------------------------- */
+/* ---- modules ----------------------------------------------------------- */
 
 static void
 check_modules(const struct config *c, struct config_messages *m)
@@ -365,275 +352,6 @@ check_modules(const struct config *c, struct config_messages *m)
 		config_error(m, c->modules[MAX_MODULES].at,
 		    "more than %d sections auth, store and policy",
 		    MAX_MODULES);
-}
-
-/* 1 to 65535, or -1. */
-static int
-read_port(const char *text)
-{
-	char *end;
-	long port;
-
-	if (strspn(text, "0123456789") != strlen(text) || *text == '0')
-		return -1;
-	errno = 0;
-	port = strtol(text, &end, 10);
-	return end == text || errno != 0 || port > 65535 ? -1 : (int)port;
-}
-
-/* "name", "name:port", "192.0.2.1:port", "[2001:db8::1]:port". NULL, or what
- * is wrong. */
-static const char *
-split_host(const char *text, char **host_r, int *port_r)
-{
-	struct sockaddr_storage ss;
-	socklen_t len;
-	const char *close = *text == '[' ? strchr(text, ']') : NULL;
-	const char *colon = strchr(close == NULL ? text : close, ':');
-	size_t n = colon == NULL ? strlen(text) : (size_t)(colon - text);
-
-	if (close == NULL && colon != NULL && strchr(colon + 1, ':') != NULL)
-		return "needs brackets around an IPv6 address";
-	*port_r = colon == NULL ? 25 : read_port(colon + 1);
-	if (*port_r == -1)
-		return "has no port from 1 to 65535 behind its colon";
-	*host_r = xstrndup(text, n);
-	if (check_address(*host_r, 0, &ss, &len) == 0) {
-		if (close == NULL)
-			return NULL;
-		free(*host_r); /* without the brackets */
-		*host_r = xstrndup(text + 1, n - 2);
-		return NULL;
-	}
-	if (close == NULL && is_host_name(*host_r))
-		return NULL;
-	free(*host_r);
-	*host_r = NULL;
-	return "is neither a host name nor an IP address";
-}
-
-static bool
-is_local(const char *host)
-{
-	return strcmp(host, "localhost") == 0 ||
-	       strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
-}
-
-static bool
-has_host(const struct config_upstream *u, const struct config_host *host)
-{
-	for (size_t i = 0; i < u->nhosts; i++)
-		if (u->hosts[i].port == host->port &&
-		    strcasecmp(u->hosts[i].name, host->name) == 0)
-			return true;
-	return false;
-}
-
-static void
-check_hosts(struct config_upstream *u, const struct portero_conf *s,
-    struct config_messages *m)
-{
-	size_t n = config_list_length(s, "hosts");
-	struct config_host host;
-	const char *text, *why;
-
-	if (n == 0 && section_slot(s, "hosts")->is_set)
-		config_error(m, at_option(s, "hosts"), "hosts is empty");
-	u->hosts = xcalloc(n, sizeof *u->hosts);
-	for (size_t i = 0; i < n; i++) {
-		text = config_list_item(s, "hosts", i);
-		host = (struct config_host){ .name = NULL };
-		why = split_host(text, &host.name, &host.port);
-		if (why == NULL && has_host(u, &host))
-			why = "stands there twice";
-		if (why == NULL) {
-			u->hosts[u->nhosts++] = host;
-			continue;
-		}
-		config_error(m, at_option(s, "hosts"), "hosts = \"%.100s\" %s",
-		    text, why);
-		free(host.name);
-	}
-}
-
-static bool
-in_list(char **list, const char *item)
-{
-	for (; *list != NULL; list++)
-		if (strcmp(*list, item) == 0)
-			return true;
-	return false;
-}
-
-/* Do both serve the same people, at least some? */
-static bool
-classes_meet(const struct config_upstream *a, const struct config_upstream *b)
-{
-	for (char **class = a->classes; *class != NULL; class++)
-		if (in_list(b->classes, *class))
-			return true;
-	return a->classes[0] == NULL && b->classes[0] == NULL;
-}
-
-/* Without colons and in small letters, in its place; false: it is none. */
-static bool
-take_fingerprint(char *text)
-{
-	static const char digits[] = "0123456789abcdef";
-	size_t n = 0;
-
-	for (const char *p = text; *p != '\0'; p++) {
-		int digit = tolower((unsigned char)*p);
-
-		if (strchr(digits, digit) != NULL)
-			text[n++] = (char)digit;
-		else if (*p != ':' || n % 2 != 0)
-			return false;
-	}
-	text[n] = '\0';
-	return n == 64;
-}
-
-/* What the upstream must show, and what we show it. */
-static void
-check_trust(struct config_upstream *u, const struct portero_conf *s,
-    struct config_messages *m)
-{
-	static const struct {
-		const char *name;
-		enum config_upstream_tls from; /* where it has a meaning */
-	} options[] = {
-		{ "certificate", CONFIG_UPSTREAM_OPPORTUNISTIC },
-		{ "key", CONFIG_UPSTREAM_OPPORTUNISTIC },
-		{ "verify", CONFIG_UPSTREAM_STARTTLS },
-		{ "ca_file", CONFIG_UPSTREAM_STARTTLS },
-		{ "tls_name", CONFIG_UPSTREAM_STARTTLS },
-		{ "fingerprints", CONFIG_UPSTREAM_STARTTLS },
-	};
-
-	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-		if (u->tls < options[i].from &&
-		    section_slot(s, options[i].name)->is_set)
-			config_error(m, at_option(s, options[i].name),
-			    "%s means nothing with tls = %s", options[i].name,
-			    u->tls == CONFIG_UPSTREAM_NONE ? "none"
-			                                   : "opportunistic");
-	for (size_t i = 0; u->fingerprints[i] != NULL; i++)
-		if (!take_fingerprint(u->fingerprints[i]))
-			config_error(m, at_option(s, "fingerprints"),
-			    "\"%.100s\" is not a SHA-256 fingerprint: 64 "
-			    "hexadecimal digits, with or without colons",
-			    config_list_item(s, "fingerprints", i));
-	if (u->fingerprints[0] != NULL && !u->verify)
-		config_error(m, at_option(s, "verify"),
-		    "verify = no and fingerprints contradict each other");
-	else if (u->tls >= CONFIG_UPSTREAM_STARTTLS && !u->verify)
-		config_warning(m, at_option(s, "verify"),
-		    "the upstream's certificate is not verified: anybody on "
-		    "the way can read and change the mail");
-	if ((u->certificate == NULL) != (u->key == NULL))
-		config_error(m,
-		    at_option(s, u->key == NULL ? "certificate" : "key"),
-		    "certificate and key belong together");
-}
-
-static void
-check_account(const struct config_upstream *u, const struct portero_conf *s,
-    struct config_messages *m)
-{
-	if ((u->user == NULL) != (u->password_file == NULL))
-		config_error(m,
-		    at_option(s, u->user == NULL ? "password_file" : "user"),
-		    "user and password_file belong together");
-	else if (u->user != NULL &&
-		 (u->tls < CONFIG_UPSTREAM_STARTTLS || !u->verify))
-		config_error(m, at_option(s, "user"),
-		    "the password would go to whoever answers: user needs "
-		    "tls = starttls or implicit, and verify");
-	if (u->user != NULL &&
-	    (*u->user == '\0' || strlen(u->user) > SMTP_LOGIN_MAX))
-		config_error(m, at_option(s, "user"),
-		    "user must have 1 to %d bytes", SMTP_LOGIN_MAX);
-}
-
-static void
-check_priority(const struct config *c, size_t i, const struct portero_conf *s,
-    struct config_messages *m)
-{
-	const struct config_upstream *u = &c->upstreams[i], *other;
-
-	for (other = c->upstreams; other < u; other++) {
-		if (other->priority != u->priority || !classes_meet(other, u))
-			continue;
-		config_error(m, at_option(s, "priority"),
-		    "upstream \"%s\" has the priority of upstream \"%s\" for "
-		    "the same people: give it another, or put all hosts into "
-		    "one section",
-		    u->title, other->title);
-		return;
-	}
-}
-
-static void
-check_classes(const struct config_upstream *u, const struct portero_conf *s,
-    struct config_messages *m)
-{
-	if (u->classes[0] == NULL && section_slot(s, "classes")->is_set)
-		config_error(m, at_option(s, "classes"), "classes is empty");
-	for (char **class = u->classes; *class != NULL; class++)
-		if (**class == '\0' || strlen(*class) > PERSON_CLASS_MAX)
-			config_error(m, at_option(s, "classes"),
-			    "classes = \"%.100s\" is not the name of a class",
-			    *class);
-}
-
-static void
-check_upstream(struct config *c, size_t i, struct config_messages *m)
-{
-	struct config_upstream *u = &c->upstreams[i];
-	const struct portero_conf *s = config_section(c->root, "upstream", i);
-
-	if (*u->title != '\0')
-		check_title("upstream", u->title, u->at, m);
-	check_hosts(u, s, m);
-	check_classes(u, s, m);
-	check_priority(c, i, s, m);
-	for (size_t k = 0; k < u->nhosts; k++)
-		if (u->tls == CONFIG_UPSTREAM_NONE &&
-		    !is_local(u->hosts[k].name))
-			config_warning(m, at_option(s, "tls"),
-			    "mail goes to %s in the clear", u->hosts[k].name);
-	check_trust(u, s, m);
-	check_account(u, s, m);
-}
-
-static void
-check_upstreams(struct config *c, struct config_messages *m)
-{
-	bool others = c->nupstreams == 0; /* which was told */
-
-	for (size_t i = 0; i < c->nupstreams; i++) {
-		struct config_upstream *u = &c->upstreams[i];
-
-		check_upstream(c, i, m);
-		u->first = c->nhosts;
-		c->nhosts += u->nhosts;
-		if (u->dot_timeout_ms > c->dot_timeout_ms)
-			c->dot_timeout_ms = u->dot_timeout_ms;
-		others = others || u->classes[0] == NULL;
-	}
-	if (c->drain_timeout_ms < c->dot_timeout_ms)
-		config_warning(m, at_option(c->root, "drain_timeout"),
-		    "drain_timeout is shorter than upstream.dot_timeout: a "
-		    "reload may cut messages whose answer is awaited");
-	if (!others)
-		config_error(m, c->upstreams[0].at,
-		    "all sections upstream have classes: mail of everybody "
-		    "else has nowhere to go");
-	if (c->nhosts > MAX_UPSTREAM_HOSTS)
-		config_error(m, c->upstreams[c->nupstreams - 1].at,
-		    "more than %d hosts in the sections upstream",
-		    MAX_UPSTREAM_HOSTS);
 }
 
 void

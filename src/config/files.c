@@ -145,9 +145,9 @@ check_pair(const struct config *c, const struct config_tls *tls, size_t i,
 {
 	const struct portero_conf *s =
 	    config_section(c->root, "tls", (size_t)(tls - c->tls));
-	struct config_position at = section_slot(s, "certificate")->at;
+	struct config_position at = section_at(s, "certificate");
 	X509 *x = check_fit(tls->certificate[i], at, tls->key[i],
-	    section_slot(s, "key")->at, m);
+	    section_at(s, "key"), m);
 
 	/* only the first section serves clients that name no server */
 	if (x != NULL && tls == c->tls && c->hostname != NULL &&
@@ -169,15 +169,15 @@ check_access(const struct config_upstream *u, const struct portero_conf *s,
 
 	if (u->ca_file != NULL)
 		X509_free(read_certificate(
-		    u->ca_file, section_slot(s, "ca_file")->at, m));
+		    u->ca_file, section_at(s, "ca_file"), m));
 	if (u->certificate != NULL && u->key != NULL)
 		X509_free(check_fit(u->certificate,
-		    section_slot(s, "certificate")->at, u->key,
-		    section_slot(s, "key")->at, m));
+		    section_at(s, "certificate"), u->key,
+		    section_at(s, "key"), m));
 	if (u->password_file != NULL &&
 	    secret_check_file(u->password_file, &err) == -1)
 		config_error(
-		    m, section_slot(s, "password_file")->at, "%s", err.text);
+		    m, section_at(s, "password_file"), "%s", err.text);
 }
 
 /* ---- files of modules -------------------------------------------------- */
@@ -277,7 +277,7 @@ config_check_secrets(const struct config *seen, const struct config *c,
 static void
 check_plugin_dir(const struct config *c, struct config_messages *m)
 {
-	struct config_position at = section_slot(c->root, "plugin_dir")->at;
+	struct config_position at = section_at(c->root, "plugin_dir");
 	struct stat st;
 
 	if (stat(c->plugin_dir, &st) == -1)
@@ -294,7 +294,7 @@ check_user(
 {
 	const char *user = config_get_string(c->root, option);
 	const struct passwd *pw = getpwnam(user);
-	struct config_position at = section_slot(c->root, option)->at;
+	struct config_position at = section_at(c->root, option);
 
 	if (pw == NULL)
 		config_error(m, at, "%s: there is no user %s", option, user);
@@ -315,7 +315,7 @@ check_users(const struct config *c, struct config_messages *m)
 	check_user(c, "user_policy", m);
 	if (config_is_set(c->root, "group_control") &&
 	    getgrnam(c->group_control) == NULL)
-		config_warning(m, section_slot(c->root, "group_control")->at,
+		config_warning(m, section_at(c->root, "group_control"),
 		    "there is no group %s; the control socket is for the group "
 		    "of %s",
 		    c->group_control, c->user_policy);

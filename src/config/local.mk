@@ -19,4 +19,5 @@ libportero_a_SOURCES += \
 	src/config/sockets.c \
 	src/config/start.c src/config/start.h \
 	src/config/tree.c src/config/tree.h \
+	src/config/upstreams.c \
 	src/config/value.c src/config/value.h

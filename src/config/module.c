@@ -203,7 +203,7 @@ load_module(const struct binder *b, const struct statement *st,
 		    config_get_int(*bound, "cache_away_time");
 	}
 	collect_files(b->tree, st, module);
-	options = resolve(b, module, section_slot(*bound, "plugin")->at);
+	options = resolve(b, module, section_at(*bound, "plugin"));
 	section_free(bound);
 	*bound = section_bind(
 	    b->tree, st, section->section, options, options == NULL, b->m);

@@ -38,7 +38,7 @@ static void
 complain(const struct portero_conf *s, const char *option, const char *path,
     struct config_messages *m)
 {
-	config_error(m, section_slot(s, option)->at, "%s: cannot make %s: %s",
+	config_error(m, section_at(s, option), "%s: cannot make %s: %s",
 	    option, path, strerror(errno));
 }
 
@@ -56,7 +56,7 @@ check_made(const struct portero_conf *s, const char *option, const char *path,
 static void
 check_chroot(const struct config *c, struct config_messages *m)
 {
-	struct config_position at = section_slot(c->root, "chroot_dir")->at;
+	struct config_position at = section_at(c->root, "chroot_dir");
 	struct stat st;
 
 	if (geteuid() != 0)
@@ -85,7 +85,7 @@ check_log(const struct config *c, struct config_messages *m)
 	if (fd != -1)
 		close(fd);
 	else if (errno != ENOENT)
-		config_error(m, section_slot(s, "file")->at,
+		config_error(m, section_at(s, "file"),
 		    "cannot write to %s: %s", c->log_file, strerror(errno));
 	else if (can_make(c->log_file, 0) == -1)
 		complain(s, "file", c->log_file, m);
@@ -107,7 +107,7 @@ check_state(const struct config *c, struct config_messages *m)
 		errno = ENOTDIR;
 	else if (exists && access(c->state_dir, W_OK | X_OK) == 0)
 		return;
-	config_warning(m, section_slot(c->root, "state_dir")->at,
+	config_warning(m, section_at(c->root, "state_dir"),
 	    "cannot use state_dir %s: %s; counters will not outlive a restart",
 	    c->state_dir, strerror(errno));
 }

@@ -47,6 +47,12 @@ section_slot(const struct portero_conf *c, const char *name)
 	return NULL;
 }
 
+struct config_position
+section_at(const struct portero_conf *c, const char *name)
+{
+	return section_slot(c, name)->at;
+}
+
 /* ---- names ------------------------------------------------------------- */
 
 static void

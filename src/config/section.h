@@ -53,5 +53,8 @@ void section_free(struct portero_conf **c);
 
 /* NULL: no such option. */
 const struct slot *section_slot(const struct portero_conf *c, const char *name);
+/* Where it is set, or its section begins. */
+struct config_position section_at(const struct portero_conf *c,
+    const char *name);
 
 #endif
