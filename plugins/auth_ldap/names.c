@@ -23,6 +23,21 @@ is_control(char c)
 	return (unsigned char)c < ' ' || c == 0x7f;
 }
 
+/* Most names are ASCII, which is composed already. false: this one is not. */
+static bool
+compose_ascii(const struct name_rules *rules, struct portero_str typed,
+    char to[NAME_SIZE])
+{
+	for (size_t i = 0; i < typed.len; i++) {
+		char c = typed.ptr[i];
+
+		if ((unsigned char)c >= 0x80)
+			return false;
+		to[i] = rules->lower && c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+	}
+	return true;
+}
+
 /* In composed form (NFC), as keyboards and directories have it; and in small
  * letters by the rules of no particular language. */
 static bool
@@ -33,8 +48,12 @@ compose(const struct name_rules *rules, struct portero_str typed,
 	uint8_t room[NAME_SIZE], *made;
 	size_t n = sizeof room;
 
-	if (typed.len == 0 || typed.len >= NAME_SIZE ||
-	    u8_check(from, typed.len) != NULL)
+	if (typed.len == 0 || typed.len >= NAME_SIZE)
+		return false;
+	*len_r = typed.len;
+	if (compose_ascii(rules, typed, to))
+		return true;
+	if (u8_check(from, typed.len) != NULL)
 		return false;
 	if (rules->lower)
 		made = u8_tolower(from, typed.len, NULL, UNINORM_NFC, room, &n);

@@ -43,6 +43,7 @@ test_typed_names_are_normalized(void **state)
 		{ true, NULL, "  Ana  ", "ana" },
 		{ true, NULL, "Ana   Maria", "ana maria" },
 		{ false, NULL, "Ana", "Ana" },
+		{ true, NULL, "@[AZ`{az", "@[az`{az" },
 		{ true, NULL, "\303\211VA", "\303\251va" },
 		{ false, NULL, "\303\211va", "\303\211va" },
 		/* typed as a letter and its accent */
