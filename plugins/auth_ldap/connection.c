@@ -129,54 +129,73 @@ receive(struct connection *c, int id, const char *what, int64_t started_ms,
 	return type == 0 ? -1 : type;
 }
 
+/* draft-behera-ldap-password-policy */
+static int
+policy_of(LDAP *ld, LDAPControl **list)
+{
+	LDAPPasswordPolicyError policy = PP_noError;
+	LDAPControl *found;
+	ber_int_t expires, grace;
+
+	found = ldap_control_find(LDAP_CONTROL_PASSWORDPOLICYRESPONSE, list,
+	    NULL);
+	if (found != NULL)
+		ldap_parse_passwordpolicy_control(ld, found, &expires, &grace,
+		    &policy);
+	return (int)policy;
+}
+
 /* What the message that ends an answer says. */
 static void
 read_result(struct connection *c, LDAPMessage *message, const char *what,
     int64_t started_ms, struct answer *a)
 {
+	LDAPControl **controls = NULL;
 	char *text = NULL;
 	int code, rc;
 
-	rc = ldap_parse_result(c->ld, message, &code, NULL, &text, NULL, NULL,
-	    0);
-	if (rc != LDAP_SUCCESS)
+	rc = ldap_parse_result(c->ld, message, &code, NULL, &text, NULL,
+	    &controls, 0);
+	if (rc != LDAP_SUCCESS) {
 		answer_local(a, c->ld, what, started_ms);
-	else
+	} else {
 		answer_set(a, code, "%s: %s%s%s", what, ldap_err2string(code),
 		    text != NULL && *text != '\0' ? ": " : "",
 		    text != NULL ? text : "");
+		a->policy = policy_of(c->ld, controls);
+	}
+	ldap_controls_free(controls);
 	ldap_memfree(text);
 }
 
 /* An answer of one message, which must be of this type: libldap looks at its
- * number only. *message_r: the caller's. */
+ * number only. */
 static void
 receive_result(struct connection *c, int id, int type, const char *what,
-    int64_t started_ms, LDAPMessage **message_r, struct answer *a)
+    int64_t started_ms, struct answer *a)
 {
-	int got =
-	    receive(c, id, what, started_ms, until_for(c), message_r, a);
+	LDAPMessage *message;
+	int got = receive(c, id, what, started_ms, until_for(c), &message, a);
 
 	if (got == type)
-		read_result(c, *message_r, what, started_ms, a);
+		read_result(c, message, what, started_ms, a);
 	else if (got != -1)
 		answer_set(a, LDAP_DECODING_ERROR, "%s: not an answer to that",
 		    what);
+	ldap_msgfree(message);
 }
 
 static bool
 ask_starttls(struct connection *c, struct answer *a)
 {
 	int64_t started = dial_now_ms();
-	LDAPMessage *result = NULL;
 	int id;
 
 	if (ldap_start_tls(c->ld, NULL, NULL, &id) != LDAP_SUCCESS)
 		answer_local(a, c->ld, "StartTLS", started);
 	else
 		receive_result(c, id, LDAP_RES_EXTENDED, "StartTLS", started,
-		    &result, a);
-	ldap_msgfree(result);
+		    a);
 	return a->code == LDAP_SUCCESS;
 }
 
@@ -346,27 +365,6 @@ end(struct connection *c)
 	c->settings->host->unguard(c->settings->host, c->fd);
 }
 
-/* draft-behera-ldap-password-policy */
-static int
-policy_of(struct connection *c, LDAPMessage *result)
-{
-	LDAPPasswordPolicyError policy = PP_noError;
-	LDAPControl **list = NULL, *found;
-	ber_int_t expires, grace;
-
-	if (result == NULL ||
-	    ldap_parse_result(c->ld, result, NULL, NULL, NULL, NULL, &list,
-		0) != LDAP_SUCCESS)
-		return PP_noError;
-	found = ldap_control_find(LDAP_CONTROL_PASSWORDPOLICYRESPONSE, list,
-	    NULL);
-	if (found != NULL)
-		ldap_parse_passwordpolicy_control(c->ld, found, &expires,
-		    &grace, &policy);
-	ldap_controls_free(list);
-	return (int)policy;
-}
-
 void
 connection_bind(struct connection *c, const char *dn, const char *mechanism,
     struct portero_str password, struct answer *a)
@@ -378,7 +376,6 @@ connection_bind(struct connection *c, const char *dn, const char *mechanism,
 	struct berval secret = { password.len,
 		(char *)(uintptr_t)(password.ptr == NULL ? "" : password.ptr) };
 	int64_t started = dial_now_ms();
-	LDAPMessage *result = NULL;
 	int id;
 
 	if (!begin(c, "bind", a))
@@ -387,10 +384,7 @@ connection_bind(struct connection *c, const char *dn, const char *mechanism,
 		&id) != LDAP_SUCCESS)
 		answer_local(a, c->ld, "bind", started);
 	else
-		receive_result(c, id, LDAP_RES_BIND, "bind", started, &result,
-		    a);
-	a->policy = policy_of(c, result);
-	ldap_msgfree(result);
+		receive_result(c, id, LDAP_RES_BIND, "bind", started, a);
 	end(c);
 	step(c->settings, "%s (as %s)", a->text, dn == NULL ? mechanism : dn);
 }
