@@ -246,6 +246,18 @@ set_options(LDAP *ld, const struct connection_settings *s)
 	    ber_sockbuf_ctrl(sb, LBER_SB_OPT_SET_MAX_INCOMING, &max) == 1;
 }
 
+/* By itself libldap reads the length of a message and then the message. Not
+ * under TLS: what came before it must not be taken for what came within. */
+static bool
+read_ahead(LDAP *ld)
+{
+	Sockbuf *sb = NULL;
+
+	return ldap_get_option(ld, LDAP_OPT_SOCKBUF, &sb) == LDAP_OPT_SUCCESS &&
+	    ber_sockbuf_add_io(sb, &ber_sockbuf_io_readahead,
+		LBER_SBIOD_LEVEL_PROVIDER, NULL) == 0;
+}
+
 /* A connected descriptor, or -1 and the reason in *a. */
 static int
 dial_url(const LDAPURLDesc *url, int64_t until_ms, struct answer *a)
@@ -278,7 +290,8 @@ attach(struct connection *c, const LDAPURLDesc *url, const char *uri,
 		answer_set(a, rc, "%s", ldap_err2string(rc));
 		return false;
 	}
-	if (!set_options(c->ld, c->settings)) {
+	if (!set_options(c->ld, c->settings) ||
+	    (!wants_tls && !read_ahead(c->ld))) {
 		answer_set(a, LDAP_LOCAL_ERROR, "libldap lacks an option");
 		return false;
 	}

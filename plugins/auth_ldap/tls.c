@@ -80,6 +80,7 @@ tls_new(const struct tls_settings *s, char *reason, size_t size)
 	SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION);
 	SSL_CTX_set_mode(tls->context,
 	    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_read_ahead(tls->context, 1); /* half the reads */
 	SSL_CTX_set_options(tls->context,
 	    SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_verify(tls->context,
@@ -123,11 +124,29 @@ layer_close(Sockbuf_IO_Desc *d)
 	return 0;
 }
 
+/* OpenSSL reads ahead. poll(2) does not tell of a record that is there
+ * already, but it must be asked for the rest of one that is there in part. */
+static bool
+has_more(SSL *ssl)
+{
+	char first;
+	int why;
+
+	if (SSL_pending(ssl) > 0)
+		return true;
+	if (!SSL_has_pending(ssl))
+		return false;
+	ERR_clear_error();
+	why = SSL_get_error(ssl, SSL_peek(ssl, &first, 1));
+	ERR_clear_error();
+	return why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE;
+}
+
 static int
 layer_ctrl(Sockbuf_IO_Desc *d, int option, void *arg)
 {
-	if (option == LBER_SB_OPT_DATA_READY && SSL_pending(d->sbiod_pvt) > 0)
-		return 1;
+	if (option == LBER_SB_OPT_DATA_READY)
+		return has_more(d->sbiod_pvt);
 	return LBER_SBIOD_CTRL_NEXT(d, option, arg);
 }
 

@@ -381,7 +381,8 @@ class Door:
     what to do with a request of some kind: "silent", "reset", "close",
     "accept" (and say nothing more), bytes to answer with, a code and a text,
     or a function of the request's number that makes several of them. Answers may
-    take a `delay`, or come octet by octet with a pause between (`drip`).
+    take a `delay`, wait for more so that all comes at once (`gather`), or come
+    octet by octet with a pause between (`drip`).
     Without a directory it never says a word; with tls it stands before the
     port for ldaps and sees nothing of what passes."""
 
@@ -390,7 +391,7 @@ class Door:
             (directory.tls_port if tls else directory.port)
         self.tls = tls
         self.on = {}
-        self.delay = self.drip = 0
+        self.delay = self.gather = self.drip = 0
         self.seen = []  # kinds of requests that have an answer
         self.sockets = []
         self.mute = []  # clients that get no answer any more
@@ -462,7 +463,9 @@ class Door:
 
     def answer(self, server, client):
         with contextlib.suppress(OSError):
-            while data := server.recv(65536):
+            while server.recv(1, socket.MSG_PEEK):
+                time.sleep(self.gather)
+                data = server.recv(65536)
                 time.sleep(self.delay)
                 if not self.drip:
                     client.sendall(data)
@@ -475,7 +478,7 @@ class Door:
     def behave(self):
         """From now on, and for those who come now."""
         self.on = {}
-        self.delay = self.drip = 0
+        self.delay = self.gather = self.drip = 0
 
     def hang_up(self):
         """Ends all connections."""

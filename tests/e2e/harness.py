@@ -490,6 +490,11 @@ def private_memory(pid):
     return 1024 * int(re.search(r"^RssAnon:\s+(\d+)", text, re.M).group(1))
 
 
+def cpu_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 # ---- all together ----
 
 USERS = {"ana": "s3cret", "luis": "pa55word", "eva": "0ther-s3cret"}

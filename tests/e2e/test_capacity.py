@@ -14,7 +14,7 @@ import pytest
 import harness
 import memory
 from client import Closed
-from harness import IS_ROOT, LONG, room, wait_until
+from harness import IS_ROOT, LONG, cpu_seconds, room, wait_until
 
 IDLE = 5000 if LONG else 300
 KIB = 1024
@@ -230,12 +230,6 @@ def newcomer_login(portero):
 
 
 # ---- few descriptors ----
-
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-        fields = file.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
 
 # More than have room; as many as have in two turns.
 CAME = 45

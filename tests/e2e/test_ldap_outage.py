@@ -14,7 +14,7 @@ import pytest
 import directory as ldap
 import memory
 from directory import BIND, EXTENDED, SUFFIX, door
-from harness import LONG, certificates, room, wait_until
+from harness import LONG, certificates, cpu_seconds, room, wait_until
 from logins import (LATE, NEEDS_SLAPD, PEOPLE, attempt, code, last_cause,
                     slapd, with_ldap)  # noqa: F401
 
@@ -338,15 +338,33 @@ def test_drips_in_a_handshake_are_454_in_time(slapd, with_ldap):
         assert code(portero, "ana") == 235
 
 
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("how", [dict(gather=0.1), dict(drip=0.001)],
+                         ids=["at once", "in pieces"])
+def test_answers_come_at_once_or_in_pieces(slapd, with_ldap, tls, how):
+    with door(slapd, tls=tls) as d:
+        portero = with_ldap({"uri": [d.ldaps if tls else d.uri],
+                             "ca_file": str(certificates().ca)},
+                            auth_workers=1)
+        assert code(portero, "ana") == 235
+        vars(d).update(how)
+        reply, seconds = attempt(portero, "ana")
+        assert reply.code == 235 and seconds < 2  # no time-out
+        assert d.clients == 2  # for the searches and for the binds
+
+
 def test_drips_behind_a_handshake_are_454_in_time(slapd, with_ldap):
     with door(slapd, tls=True) as d:
         portero = with_ldap({"uri": [d.ldaps], "timeout": "1s",
                              "ca_file": str(certificates().ca)},
                             auth_workers=1)
         assert code(portero, "ana") == 235
+        worker, = portero.pids("auth")
+        used = cpu_seconds(worker)
         d.drip = 0.1
         reply, seconds = attempt(portero, "ana")
         assert reply.code == 454 and seconds < LATE
+        assert cpu_seconds(worker) - used < 0.1  # the rest is waited for
         assert portero.events("plugin_failed") == []
         d.behave()
         assert code(portero, "ana") == 235
