@@ -423,8 +423,9 @@ struct portero_row {
 
 /*
  * One operation. All charges of an op have the op's scope. A TAKE is known by
- * txid and sequence: repeating one charges nothing and answers DONE; sequence
- * n + 1 adds its amounts to the same reservation. A SETTLE of an unknown txid
+ * txid and sequence: repeating one charges nothing and answers DONE, `used`
+ * still being what is used without it; sequence n + 1 adds its amounts to the
+ * same reservation. A SETTLE of an unknown txid
  * leaves a tombstone, on which a late TAKE does nothing (SETTLED). A SETTLE
  * twice is one. `actual` is per unit what the message really used; less than
  * taken goes back to the bucket that was charged, if it still exists; more is

@@ -158,6 +158,17 @@ charges_try(struct store *s, const struct portero_op *op, uint32_t stamp)
 	return all_fit;
 }
 
+/* A take that is repeated: `used` is what is used without it. */
+static void
+charges_leave_out(struct portero_op *op)
+{
+	for (size_t i = 0; i < op->ncharges; i++) {
+		struct portero_charge *c = &op->charges[i];
+
+		c->used = c->used > c->amount ? c->used - c->amount : 0;
+	}
+}
+
 /* Charges nothing, but keeps what had to be laid out anew. */
 static void
 charges_drop(struct store *s, const struct portero_op *op)
@@ -250,8 +261,11 @@ take(struct store *s, struct portero_op *op)
 	if (books_is_settled(&s->books, &s->txid_key))
 		return peek(s, op, PORTERO_OP_SETTLED);
 	books_load_reservation(&s->books, &s->txid_key, &s->reservation);
-	if ((s->reservation.taken >> op->sequence & 1) != 0)
-		return peek(s, op, PORTERO_OP_DONE);
+	if ((s->reservation.taken >> op->sequence & 1) != 0) {
+		peek(s, op, PORTERO_OP_DONE);
+		charges_leave_out(op);
+		return 0;
+	}
 	if (charges_try(s, op, stamp + op->sequence) ||
 	    op->kind == PORTERO_OP_CHARGE)
 		return take_save(s, op);

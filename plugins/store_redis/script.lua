@@ -383,7 +383,12 @@ local function take()
 		return peek(SETTLED)
 	end
 	if t and string.find(t.sequences, sequence, 1, true) then
-		return peek(DONE)
+		local reply = peek(DONE)
+		-- it is repeated: what is used without it
+		for i = 3, #reply, 3 do
+			reply[i] = max(reply[i] - ARGV[i / 3 * 5 + 2], 0)
+		end
+		return reply
 	end
 	t = t or { expires = 0, sequences = '', entries = {} }
 

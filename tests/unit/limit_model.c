@@ -327,8 +327,15 @@ take(struct limit_model *m, struct portero_op *op)
 
 	if (r->settled)
 		return PORTERO_OP_SETTLED;
-	if (r->taken >> op->sequence & 1)
+	if (r->taken >> op->sequence & 1) {
+		for (size_t i = 0; i < op->ncharges; i++) {
+			int64_t *used = &op->charges[i].used;
+
+			*used -= op->charges[i].amount;
+			*used = *used < 0 ? 0 : *used;
+		}
 		return PORTERO_OP_DONE;
+	}
 	if (!fit && op->kind == PORTERO_OP_TAKE)
 		return PORTERO_OP_REFUSED;
 	r->taken |= UINT64_C(1) << op->sequence;

@@ -221,7 +221,9 @@ example_a_take_counts_once_and_a_settle_once(struct example *e)
 	assert_int_equal(take(e, 1, 10, 3600), PORTERO_OP_DONE);
 	assert_int_equal(used(e, 3600), 1);
 	assert_int_equal(take_n(e, 1, 1, &more, 1), PORTERO_OP_DONE);
+	assert_int_equal(more.used, 1);
 	assert_int_equal(take_n(e, 1, 1, &more, 1), PORTERO_OP_DONE);
+	assert_int_equal(more.used, 1); /* still without it */
 	assert_int_equal(used(e, 3600), 4);
 	assert_int_equal(take(e, 2, 10, 3600), PORTERO_OP_DONE);
 	settle(e, 1, 0, 0);

@@ -495,6 +495,22 @@ test_a_refusal_after_a_lost_answer_leaves_nothing(void **state)
 	assert_int_equal(charged(), 1);
 }
 
+/* The store has it, is told of it again, and is away before it says more. */
+static void
+test_a_take_that_is_charged_again_is_known_once(void **state)
+{
+	(void)state;
+	start(LOCAL, 1, &remote_plugin);
+	weather = LOSES_ANSWERS;
+	assert_int_equal(take(0, 1, 2), PORTERO_OP_DONE);
+	weather = FINE;
+	tend(0);
+	assert_int_equal(charged(), 1);
+	weather = AWAY;
+	assert_int_equal(take(0, 2, 2), PORTERO_OP_DONE);
+	assert_int_equal(take(0, 3, 2), PORTERO_OP_REFUSED);
+}
+
 static void
 test_settles_balance_before_during_and_after(void **state)
 {
@@ -885,6 +901,7 @@ main(void)
 		TEST(test_a_refusal_for_the_part_alone_is_try_later),
 		TEST(test_each_change_is_said_once_and_nobody_asks_meanwhile),
 		TEST(test_a_take_of_unknown_fate_is_charged_once),
+		TEST(test_a_take_that_is_charged_again_is_known_once),
 		TEST(test_a_refusal_after_a_lost_answer_leaves_nothing),
 		TEST(test_settles_balance_before_during_and_after),
 		TEST(test_what_is_settled_while_it_is_charged_is_settled_there),
