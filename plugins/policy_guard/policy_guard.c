@@ -123,7 +123,6 @@ guard_open(const struct portero_host *host, const struct portero_conf *conf,
 	g->host = host;
 	g->network_failures = host->get_int(conf, "network_failures");
 	g->person_failures = host->get_int(conf, "person_failures");
-	g->memory.host = host;
 	g->memory.window_s = (uint32_t)host->get_int(conf, "per");
 	g->memory.home_s = (uint32_t)host->get_int(conf, "remember");
 	if (state != PORTERO_SHARE_NONE &&

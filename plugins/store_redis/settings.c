@@ -18,8 +18,8 @@
 const struct portero_option settings_options[] = {
 	{ "uri", PORTERO_OPT_LIST,
 	  .help = "Servers: redis://host, redis://host:port, the same with "
-	    "rediss:// for TLS, or unix:/path/of/socket. Of several, which replicate each other, "
-	    "the primary is looked for.",
+	    "rediss:// for TLS, or unix:/path/of/socket. Of several, which "
+	    "replicate each other, the primary is looked for.",
 	  .required = true },
 	{ "sentinel", PORTERO_OPT_STRING,
 	  .help = "Name of the primary as its Sentinels know it. The servers "

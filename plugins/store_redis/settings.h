@@ -50,8 +50,8 @@ struct settings *settings_new(const struct portero_host *host,
     const struct portero_conf *conf, char err[256]);
 void settings_free(struct settings **s);
 
-/* Reads redis://host[:port], rediss://... or unix:/path. false: the reason is in err. What
- * it holds is freed with address_clear() in any case. */
+/* Reads redis://host[:port], rediss://... or unix:/path. false: the reason is
+ * in err. What it holds is freed with address_clear() in any case. */
 bool address_read(
     struct address *a, const char *text, const char *port, char err[256]);
 void address_clear(struct address *a);

@@ -39,6 +39,7 @@ unit_tests = \
 	tests/unit/test_passwd_file \
 	tests/unit/test_plan \
 	tests/unit/test_plugin \
+	tests/unit/test_plugin_value \
 	tests/unit/test_policy_guard \
 	tests/unit/test_policy_rate \
 	tests/unit/test_policy_secrets \
@@ -124,6 +125,9 @@ tests_unit_test_auth_file_SOURCES = tests/unit/test_auth_file.c $(fake_host) \
 	plugins/auth_file/auth_file.c plugins/auth_file/users.c \
 	plugins/auth_file/users.h plugins/common/value.c plugins/common/value.h
 tests_unit_test_auth_file_CFLAGS = $(AM_CFLAGS)
+tests_unit_test_plugin_value_SOURCES = tests/unit/test_plugin_value.c \
+	plugins/common/value.c plugins/common/value.h
+tests_unit_test_plugin_value_CFLAGS = $(AM_CFLAGS)
 tests_unit_test_policy_guard_SOURCES = tests/unit/test_policy_guard.c \
 	$(fake_host) plugins/policy_guard/policy_guard.c \
 	plugins/policy_guard/memory.c plugins/policy_guard/memory.h
