@@ -100,6 +100,10 @@ tests_unit_test_config_read_SOURCES = tests/unit/test_config_read.c \
 tests_unit_test_policy_secrets_SOURCES = tests/unit/test_policy_secrets.c \
 	$(config_rig)
 
+pool_rig = tests/unit/pool_rig.c tests/unit/pool_rig.h
+tests_unit_test_judge_SOURCES = tests/unit/test_judge.c $(pool_rig)
+tests_unit_test_ledger_SOURCES = tests/unit/test_ledger.c $(pool_rig)
+
 relay_rig = tests/unit/relay_rig.c tests/unit/relay_rig.h \
 	tests/unit/fake_upstream.c tests/unit/fake_upstream.h
 tests_unit_test_relay_SOURCES = tests/unit/test_relay.c $(relay_rig)

@@ -15,9 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include "ipc/shared.h"
+#include "pool_rig.h"
+
 #include "session/session_private.h"
 #include "session/transaction.h"
 
@@ -25,12 +25,10 @@
 #define END PORTERO_END
 
 struct fixture {
-	struct session_worker w;
-	struct config config;
+	struct pool_rig rig;
 	struct config_listen listen;
 	struct session s;
 	struct transaction tx;
-	int queue, answers; /* the policy worker's ends */
 };
 
 static int nanswered;
@@ -44,49 +42,14 @@ on_answered(struct session *s, const struct judge_answer *a)
 	verdict = a == NULL ? PORTERO_NONE : a->verdict;
 }
 
-static void
-pair(int ours, int *theirs)
-{
-	int fds[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
-	assert_int_equal(dup2(fds[0], ours), ours);
-	close(fds[0]);
-	*theirs = fds[1];
-}
-
-static void
-open_worker(struct fixture *f)
-{
-	struct error err;
-	int unused, fd;
-
-	/* room below for the fixed descriptors */
-	for (fd = 3; fd < 32; fd++)
-		dup2(2, fd);
-	f->config.auth_deadline_ms = 1000;
-	f->config.policy_deadline_ms = 50;
-	f->w.config = &f->config;
-	f->w.base = event_base_new();
-	assert_int_not_equal(board_create(&f->w.board, 1, 1, 1, &err), -1);
-	assert_int_not_equal(shared_create(&f->w.shared, &err), -1);
-	pair(ROLE_FD_AUTH_QUEUE, &unused);
-	pair(ROLE_FD_AUTH_ANSWERS, &unused);
-	pair(ROLE_FD_POLICY_QUEUE, &f->queue);
-	pair(ROLE_FD_POLICY_ANSWERS, &f->answers);
-	f->w.args.incarnation = 7;
-	f->w.questions = questions_new(&f->w);
-	f->w.ledger = ledger_new(&f->w);
-}
-
 static int
 setup(void **state)
 {
 	static char ana[] = "ana", empty[] = "", from[] = "ana@example.org";
 	struct fixture *f = calloc(1, sizeof *f);
 
-	open_worker(f);
-	f->s.worker = f->tx.worker = &f->w;
+	pool_rig_open(&f->rig, 50);
+	f->s.worker = f->tx.worker = &f->rig.w;
 	f->s.listen = &f->listen;
 	f->listen.title = ana;
 	f->s.tx = &f->tx;
@@ -106,10 +69,7 @@ teardown(void **state)
 	struct fixture *f = *state;
 
 	ledger_drop(&f->tx.take);
-	ledger_free(&f->w.ledger);
-	questions_free(&f->w.questions);
-	board_unmap(&f->w.board);
-	event_base_free(f->w.base);
+	pool_rig_close(&f->rig);
 	free(f);
 	return 0;
 }
@@ -121,7 +81,7 @@ receive(struct fixture *f, struct record_header *h)
 	static uint8_t record[RECORD_MAX];
 	struct record_scratch *scratch = record_scratch_new();
 	struct judge_question q = { 0 };
-	ssize_t n = recv(f->queue, record, sizeof record, MSG_DONTWAIT);
+	ssize_t n = recv(f->rig.queue, record, sizeof record, MSG_DONTWAIT);
 
 	if (n > 0) {
 		assert_int_equal(record_header_decode(record, (size_t)n, h), 0);
@@ -140,8 +100,7 @@ answer(struct fixture *f, const struct record_header *h,
 	uint8_t record[1024];
 	size_t len = judge_answer_encode(record, sizeof record, h, a);
 
-	assert_int_equal(send(f->answers, record, len, 0), len);
-	event_base_loop(f->w.base, EVLOOP_ONCE);
+	pool_rig_answer(&f->rig, record, len);
 }
 
 /* Asks, and is answered so. */
@@ -166,7 +125,7 @@ play(struct fixture *f, uint32_t stages, enum portero_verdict v, bool taken)
 static uint32_t
 standing(const struct fixture *f)
 {
-	return f->w.board.reservations[0].state;
+	return f->rig.w.board.reservations[0].state;
 }
 
 static void
@@ -250,7 +209,7 @@ test_a_question_that_nobody_answers_is_given_back(void **state)
 	assert_int_equal(judge_ask(&f->s, DATA, NULL, 0, on_answered), 0);
 	receive(f, &h);
 	while (nanswered == 0)
-		event_base_loop(f->w.base, EVLOOP_ONCE);
+		event_base_loop(f->rig.w.base, EVLOOP_ONCE);
 	assert_int_equal(verdict, PORTERO_NONE);
 	assert_null(f->tx.take);
 	receive(f, &h);

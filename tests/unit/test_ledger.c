@@ -14,18 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include "session/ledger.h"
-#include "session/questions.h"
+#include "pool_rig.h"
 
 #define ID "ana"
-
-struct fixture {
-	struct session_worker w;
-	struct config config;
-	int queue, answers; /* the policy worker's ends */
-};
 
 static const struct settle asked = {
 	.txid = { 1, 2, 3 },
@@ -33,64 +25,32 @@ static const struct settle asked = {
 	.id = { ID, 3 },
 };
 
-static void
-pair(int ours, int *theirs)
-{
-	int fds[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
-	assert_int_equal(dup2(fds[0], ours), ours);
-	close(fds[0]);
-	*theirs = fds[1];
-}
-
 static int
 setup(void **state)
 {
-	struct fixture *f = calloc(1, sizeof *f);
-	struct error err;
-	int unused, fd;
+	struct pool_rig *r = calloc(1, sizeof *r);
 
-	/* room below for the fixed descriptors */
-	for (fd = 0; fd < 32; fd++)
-		if (fd > 2)
-			dup2(2, fd);
-	f->config.auth_deadline_ms = f->config.policy_deadline_ms = 1000;
-	f->w.config = &f->config;
-	f->w.base = event_base_new();
-	assert_int_not_equal(board_create(&f->w.board, 1, 1, 1, &err), -1);
-	pair(ROLE_FD_AUTH_QUEUE, &unused);
-	pair(ROLE_FD_AUTH_ANSWERS, &unused);
-	pair(ROLE_FD_POLICY_QUEUE, &f->queue);
-	pair(ROLE_FD_POLICY_ANSWERS, &f->answers);
-	f->w.args.incarnation = 7;
-	f->w.questions = questions_new(&f->w);
-	f->w.ledger = ledger_new(&f->w);
-	*state = f;
+	pool_rig_open(r, 1000);
+	*state = r;
 	return 0;
 }
 
 static int
 teardown(void **state)
 {
-	struct fixture *f = *state;
-
-	ledger_free(&f->w.ledger);
-	questions_free(&f->w.questions);
-	board_unmap(&f->w.board);
-	event_base_free(f->w.base);
-	free(f);
+	pool_rig_close(*state);
+	free(*state);
 	return 0;
 }
 
 /* What the policy worker would read; false: nothing is there. */
 static bool
-receive(struct fixture *f, struct record_header *h, struct settle *s)
+receive(struct pool_rig *r, struct record_header *h, struct settle *s)
 {
 	static uint8_t record[RECORD_MAX];
 	struct record_scratch *scratch = record_scratch_new();
 	struct settle_question q;
-	ssize_t n = recv(f->queue, record, sizeof record, MSG_DONTWAIT);
+	ssize_t n = recv(r->queue, record, sizeof record, MSG_DONTWAIT);
 
 	if (n > 0) {
 		assert_int_equal(record_header_decode(record, (size_t)n, h), 0);
@@ -104,79 +64,78 @@ receive(struct fixture *f, struct record_header *h, struct settle *s)
 }
 
 static void
-answer(struct fixture *f, const struct record_header *h, uint32_t nsettled)
+answer(struct pool_rig *r, const struct record_header *h, uint32_t nsettled)
 {
 	const struct settle_answer a = { .nsettled = nsettled };
 	uint8_t record[256];
 	size_t len = settle_answer_encode(record, sizeof record, h, &a);
 
-	assert_int_equal(send(f->answers, record, len, 0), len);
-	event_base_loop(f->w.base, EVLOOP_ONCE);
+	pool_rig_answer(r, record, len);
 }
 
 static void
 test_what_goes_back_is_sent_at_once_and_freed_when_acknowledged(void **state)
 {
 	static const int64_t none[PORTERO_NUNITS];
-	struct fixture *f = *state;
-	struct ledger_entry *e = ledger_open(f->w.ledger, &asked);
+	struct pool_rig *r = *state;
+	struct ledger_entry *e = ledger_open(r->w.ledger, &asked);
 	struct record_header h;
 	struct settle s;
 
 	assert_non_null(e);
-	ledger_settle(f->w.ledger, &e, PORTERO_LOST, none);
+	ledger_settle(r->w.ledger, &e, PORTERO_LOST, none);
 	assert_null(e);
-	assert_true(receive(f, &h, &s));
+	assert_true(receive(r, &h, &s));
 	assert_int_equal(s.outcome, PORTERO_LOST);
 	assert_memory_equal(s.txid, asked.txid, TXID_LEN);
 	assert_int_equal(s.actual[PORTERO_MESSAGES], 0);
-	assert_int_equal(ledger_owed(f->w.ledger), 1);
-	answer(f, &h, 1);
-	assert_int_equal(ledger_owed(f->w.ledger), 0);
-	assert_int_equal(f->w.board.reservations[0].state, RESERVATION_FREE);
+	assert_int_equal(ledger_owed(r->w.ledger), 1);
+	answer(r, &h, 1);
+	assert_int_equal(ledger_owed(r->w.ledger), 0);
+	assert_int_equal(r->w.board.reservations[0].state, RESERVATION_FREE);
 }
 
 static void
 test_what_is_kept_waits_for_a_ride(void **state)
 {
-	struct fixture *f = *state;
-	struct ledger_entry *e = ledger_open(f->w.ledger, &asked);
+	struct pool_rig *r = *state;
+	struct ledger_entry *e = ledger_open(r->w.ledger, &asked);
 	struct settle ride[SETTLES_MAX];
 	struct record_header h;
 	struct settle s;
 
 	ledger_past_dot(e, asked.actual);
-	ledger_settle(f->w.ledger, &e, PORTERO_ACCEPTED, asked.actual);
-	assert_false(receive(f, &h, &s));
-	assert_int_equal(ledger_ride(f->w.ledger, ride), 1);
+	ledger_settle(r->w.ledger, &e, PORTERO_ACCEPTED, asked.actual);
+	assert_false(receive(r, &h, &s));
+	assert_int_equal(ledger_ride(r->w.ledger, ride), 1);
 	assert_int_equal(ride[0].outcome, PORTERO_ACCEPTED);
 	assert_int_equal(ride[0].actual[PORTERO_RECIPIENTS], 3);
 	assert_int_equal(ride[0].id.len, 3);
-	ledger_rode(f->w.ledger, 99);
-	ledger_answered(f->w.ledger, 99, 1);
-	assert_int_equal(ledger_owed(f->w.ledger), 0);
+	ledger_rode(r->w.ledger, 99);
+	ledger_answered(r->w.ledger, 99, 1);
+	assert_int_equal(ledger_owed(r->w.ledger), 0);
 }
 
 static void
 test_an_unanswered_settle_is_owed_again(void **state)
 {
-	struct fixture *f = *state;
-	struct ledger_entry *e = ledger_open(f->w.ledger, &asked);
+	struct pool_rig *r = *state;
+	struct ledger_entry *e = ledger_open(r->w.ledger, &asked);
 	struct settle ride[SETTLES_MAX];
 
 	ledger_past_dot(e, asked.actual);
-	ledger_settle(f->w.ledger, &e, PORTERO_ACCEPTED, asked.actual);
-	assert_int_equal(ledger_ride(f->w.ledger, ride), 1);
-	ledger_rode(f->w.ledger, 99);
-	ledger_answered(f->w.ledger, 99, 0);
-	assert_int_equal(ledger_owed(f->w.ledger), 1);
+	ledger_settle(r->w.ledger, &e, PORTERO_ACCEPTED, asked.actual);
+	assert_int_equal(ledger_ride(r->w.ledger, ride), 1);
+	ledger_rode(r->w.ledger, 99);
+	ledger_answered(r->w.ledger, 99, 0);
+	assert_int_equal(ledger_owed(r->w.ledger), 1);
 	/* and a ride that could not be sent is there at once */
-	assert_int_equal(ledger_ride(f->w.ledger, ride), 1);
-	ledger_rode(f->w.ledger, 0);
-	assert_int_equal(ledger_ride(f->w.ledger, ride), 1);
-	ledger_rode(f->w.ledger, 100);
-	ledger_answered(f->w.ledger, 100, 1);
-	assert_int_equal(ledger_owed(f->w.ledger), 0);
+	assert_int_equal(ledger_ride(r->w.ledger, ride), 1);
+	ledger_rode(r->w.ledger, 0);
+	assert_int_equal(ledger_ride(r->w.ledger, ride), 1);
+	ledger_rode(r->w.ledger, 100);
+	ledger_answered(r->w.ledger, 100, 1);
+	assert_int_equal(ledger_owed(r->w.ledger), 0);
 }
 
 /* What the master would send if this process died now. */
@@ -195,11 +154,11 @@ standing(const struct reservation *r, struct settle *s,
 static void
 test_a_death_gives_back_before_the_dot_and_keeps_after_it(void **state)
 {
-	struct fixture *f = *state;
+	struct pool_rig *r = *state;
 	struct record_scratch *scratch = record_scratch_new();
-	const struct reservation *r = &f->w.board.reservations[0];
+	const struct reservation *r = &r->w.board.reservations[0];
 	const int64_t real[PORTERO_NUNITS] = { 1, 2, 444 };
-	struct ledger_entry *e = ledger_open(f->w.ledger, &asked);
+	struct ledger_entry *e = ledger_open(r->w.ledger, &asked);
 	struct settle s;
 
 	assert_int_equal(r->state, RESERVATION_OPEN);
@@ -213,7 +172,7 @@ test_a_death_gives_back_before_the_dot_and_keeps_after_it(void **state)
 	assert_int_equal(s.actual[PORTERO_RECIPIENTS], 2);
 	assert_int_equal(s.actual[PORTERO_BYTES], 444);
 	/* the upstream refused after all: now a death gives back */
-	ledger_settle(f->w.ledger, &e, PORTERO_REFUSED, real);
+	ledger_settle(r->w.ledger, &e, PORTERO_REFUSED, real);
 	standing(r, &s, scratch);
 	assert_int_equal(s.outcome, PORTERO_REFUSED);
 	assert_int_equal(s.actual[PORTERO_MESSAGES], 0);
@@ -223,18 +182,18 @@ test_a_death_gives_back_before_the_dot_and_keeps_after_it(void **state)
 static void
 test_a_full_slot_has_no_entry_to_give(void **state)
 {
-	struct fixture *f = *state;
+	struct pool_rig *r = *state;
 	struct ledger_entry *e[RESERVATIONS_PER_SLOT], *more;
 
 	for (int i = 0; i < RESERVATIONS_PER_SLOT; i++) {
-		e[i] = ledger_open(f->w.ledger, &asked);
+		e[i] = ledger_open(r->w.ledger, &asked);
 		assert_non_null(e[i]);
 	}
-	more = ledger_open(f->w.ledger, &asked);
+	more = ledger_open(r->w.ledger, &asked);
 	assert_null(more);
 	for (int i = 0; i < RESERVATIONS_PER_SLOT; i++)
 		ledger_drop(&e[i]);
-	assert_int_equal(ledger_owed(f->w.ledger), 0);
+	assert_int_equal(ledger_owed(r->w.ledger), 0);
 }
 
 int
