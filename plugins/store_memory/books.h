@@ -28,7 +28,6 @@
 #define PART_ENTRIES 24
 #define MAX_PARTS 6
 #define MAX_ENTRIES (PART_ENTRIES * MAX_PARTS) /* charges of one reservation */
-#define MAX_SEQUENCES 64
 #define SETTLED_IN_GROUP 39
 /* every counter of a reservation, its parts, a tombstone */
 #define MAX_SAVES (MAX_ENTRIES + MAX_PARTS + 1)

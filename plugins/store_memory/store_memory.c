@@ -18,10 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common/op.h"
 #include "books.h"
 #include "report.h"
 
-#define MAX_CHARGES 64 /* of one operation */
 #define COMPLAIN_EVERY_S 60
 
 struct store {
@@ -414,34 +414,6 @@ store_status(void *ctx,
 }
 
 /* ---- operations -------------------------------------------------------- */
-
-/* NULL, or what no host would ask. */
-static const char *
-op_fault(const struct portero_op *op)
-{
-	if (op->ncharges > MAX_CHARGES)
-		return "an operation has too many charges";
-	if (op->sequence >= MAX_SEQUENCES)
-		return "a take has too high a sequence";
-	if (op->age_us < 0)
-		return "a charge is of the future";
-	for (size_t i = 0; i < op->ncharges; i++) {
-		const struct portero_charge *c = &op->charges[i];
-		size_t len = strnlen(c->limit, sizeof c->limit);
-
-		if (len == 0 || len == sizeof c->limit)
-			return "a charge has no usable name";
-		if ((unsigned)c->unit >= PORTERO_NUNITS || c->amount < 0 ||
-		    c->max < PORTERO_UNLIMITED || c->window_s < 1 ||
-		    c->window_s > PORTERO_MAX_WINDOW_S)
-			return "a charge is out of range";
-		for (size_t k = 0; k < i; k++)
-			if (op->charges[k].unit == c->unit &&
-			    strcmp(op->charges[k].limit, c->limit) == 0)
-				return "an operation charges a limit twice";
-	}
-	return NULL;
-}
 
 static int
 apply_one(struct store *s, struct portero_op *op)

@@ -11,13 +11,13 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "../common/op.h"
 #include "command.h"
 #include "script.h"
 
 #define VERSION "1"
 #define OWNER_LEN (64 + 3 * CALL_ID_MAX + 8)
 #define SCAN_COUNT "200" /* keys looked at in a step of a walk */
-#define MAX_SEQUENCES 64
 #define AGE_MAX_US (INT64_C(100000000) * 1000000)
 #define AMOUNT_MAX (INT64_C(1) << 53) /* exact in the script */
 #define MAXIMUM_MAX (INT64_C(1) << 62)
@@ -29,32 +29,11 @@ call_fault(const struct portero_op *op)
 {
 	if (op->key.len > CALL_ID_MAX)
 		return "a name is too long";
-	if ((unsigned)op->scope >= PORTERO_NSCOPES)
-		return "a scope is not known";
 	if (op->kind < PORTERO_OP_PEEK || op->kind > PORTERO_OP_WALK)
 		return "an operation is not known";
-	if (op->ncharges > MAX_CHARGES)
-		return "an operation has too many charges";
-	if (op->sequence >= MAX_SEQUENCES)
-		return "a take has too high a sequence";
-	if (op->age_us < 0 || op->age_us > AGE_MAX_US)
+	if (op->age_us > AGE_MAX_US)
 		return "a charge is not of the last years";
-	for (size_t i = 0; i < op->ncharges; i++) {
-		const struct portero_charge *c = &op->charges[i];
-		size_t len = strnlen(c->limit, sizeof c->limit);
-
-		if (len == 0 || len == sizeof c->limit)
-			return "a charge has no usable name";
-		if ((unsigned)c->unit >= PORTERO_NUNITS || c->amount < 0 ||
-		    c->max < PORTERO_UNLIMITED || c->window_s < 1 ||
-		    c->window_s > PORTERO_MAX_WINDOW_S)
-			return "a charge is out of range";
-		for (size_t k = 0; k < i; k++)
-			if (op->charges[k].unit == c->unit &&
-			    strcmp(op->charges[k].limit, c->limit) == 0)
-				return "an operation charges a limit twice";
-	}
-	return NULL;
+	return op_fault(op);
 }
 
 /* ---- words --------------------------------------------------------------- */

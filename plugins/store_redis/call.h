@@ -9,7 +9,6 @@
 
 #include "connection.h"
 
-#define MAX_CHARGES 64  /* of one operation */
 #define CALL_ID_MAX 512 /* bytes of a person's id */
 
 /* NULL, or what no host would ask. */

@@ -14,6 +14,7 @@ EXTRA_DIST += plugins/store_redis/script.lua
 # Also of the tests that look into it.
 store_redis_files = plugins/store_redis/store_redis.c \
 	plugins/common/dial.c plugins/common/dial.h \
+	plugins/common/op.c plugins/common/op.h \
 	plugins/store_redis/answer.c plugins/store_redis/answer.h \
 	plugins/store_redis/bounds.c plugins/store_redis/bounds.h \
 	plugins/store_redis/call.c plugins/store_redis/call.h \

@@ -40,6 +40,7 @@ tests_fuzz_fuzz_proxy_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_proxy_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_redis_reply_SOURCES = tests/fuzz/fuzz_redis_reply.c \
 	plugins/common/dial.c plugins/common/dial.h \
+	plugins/common/op.c plugins/common/op.h \
 	plugins/store_redis/answer.c plugins/store_redis/answer.h \
 	plugins/store_redis/bounds.c plugins/store_redis/bounds.h \
 	plugins/store_redis/call.c plugins/store_redis/call.h \

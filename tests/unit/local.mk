@@ -150,6 +150,7 @@ tests_unit_test_store_memory_SOURCES = tests/unit/test_store_memory.c \
 	$(fake_host) tests/unit/limit_model.c tests/unit/limit_model.h \
 	tests/unit/store_suite.c tests/unit/store_suite.h \
 	plugins/store_memory/store_memory.c \
+	plugins/common/op.c plugins/common/op.h \
 	plugins/store_memory/books.c plugins/store_memory/books.h \
 	plugins/store_memory/counter.c plugins/store_memory/counter.h \
 	plugins/store_memory/report.c plugins/store_memory/report.h
