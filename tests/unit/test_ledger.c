@@ -156,24 +156,24 @@ test_a_death_gives_back_before_the_dot_and_keeps_after_it(void **state)
 {
 	struct pool_rig *r = *state;
 	struct record_scratch *scratch = record_scratch_new();
-	const struct reservation *r = &r->w.board.reservations[0];
+	const struct reservation *kept = &r->w.board.reservations[0];
 	const int64_t real[PORTERO_NUNITS] = { 1, 2, 444 };
 	struct ledger_entry *e = ledger_open(r->w.ledger, &asked);
 	struct settle s;
 
-	assert_int_equal(r->state, RESERVATION_OPEN);
-	assert_int_equal(r->incarnation, 7);
-	standing(r, &s, scratch);
+	assert_int_equal(kept->state, RESERVATION_OPEN);
+	assert_int_equal(kept->incarnation, 7);
+	standing(kept, &s, scratch);
 	assert_int_equal(s.outcome, PORTERO_LOST);
 	ledger_past_dot(e, real);
-	assert_int_equal(r->state, RESERVATION_PAST_DOT);
-	standing(r, &s, scratch);
+	assert_int_equal(kept->state, RESERVATION_PAST_DOT);
+	standing(kept, &s, scratch);
 	assert_int_equal(s.outcome, PORTERO_OUTCOME_UNKNOWN);
 	assert_int_equal(s.actual[PORTERO_RECIPIENTS], 2);
 	assert_int_equal(s.actual[PORTERO_BYTES], 444);
 	/* the upstream refused after all: now a death gives back */
 	ledger_settle(r->w.ledger, &e, PORTERO_REFUSED, real);
-	standing(r, &s, scratch);
+	standing(kept, &s, scratch);
 	assert_int_equal(s.outcome, PORTERO_REFUSED);
 	assert_int_equal(s.actual[PORTERO_MESSAGES], 0);
 	record_scratch_free(&scratch);
