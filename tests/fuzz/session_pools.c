@@ -6,12 +6,12 @@
  * take that was sent, a second one says the same, and none is accepted that
  * the upstream did not accept.
  */
+#include "session_net.h"
 #include "session_rig.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
 #include "ipc/question.h"
 #include "ipc/role.h"
@@ -49,43 +49,13 @@ static struct {
 
 static uint8_t record[RECORD_MAX + 64];
 
-/* One end where the worker looks for it, the other one high above. */
-static int
-channel(int theirs)
-{
-	int fds[2], ours;
-	int ret = socketpair(AF_UNIX,
-	    SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds);
-
-	assert(ret == 0);
-	ours = fcntl(fds[0], F_DUPFD_CLOEXEC, 64);
-	assert(ours != -1);
-	close(fds[0]);
-	if (fds[1] != theirs) {
-		ret = dup2(fds[1], theirs);
-		assert(ret == theirs);
-		close(fds[1]);
-	}
-	return ours;
-}
-
 static void
 channels_open(void)
 {
-	int kept[ROLE_FD_FIRST], n = 0;
-
-	/* No end of ours may come to lie where another belongs. */
-	do
-		kept[n] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	while (kept[n++] < ROLE_FD_POLICY_ANSWERS);
-	pools.queue[0] = channel(ROLE_FD_AUTH_QUEUE);
-	pools.queue[1] = channel(ROLE_FD_POLICY_QUEUE);
-	pools.answers[0] = channel(ROLE_FD_AUTH_ANSWERS);
-	pools.answers[1] = channel(ROLE_FD_POLICY_ANSWERS);
-	while (n-- > 0)
-		if (kept[n] < ROLE_FD_AUTH_QUEUE ||
-		    kept[n] > ROLE_FD_POLICY_ANSWERS)
-			close(kept[n]);
+	pools.queue[0] = net_channel(ROLE_FD_AUTH_QUEUE);
+	pools.queue[1] = net_channel(ROLE_FD_POLICY_QUEUE);
+	pools.answers[0] = net_channel(ROLE_FD_AUTH_ANSWERS);
+	pools.answers[1] = net_channel(ROLE_FD_POLICY_ANSWERS);
 }
 
 void

@@ -4,6 +4,7 @@
  *
  * The worker of session_rig.h, with the clock and the TLS that it sees.
  */
+#include "session_net.h"
 #include "session_rig.h"
 
 #include <arpa/inet.h>
@@ -215,6 +216,8 @@ world_make(void)
 	fd = board_create(&worker.board, 1, 1, 1, &err);
 	assert(fd != -1 && worker.sheet != NULL);
 	close(fd);
+	worker.base = event_base_new();
+	assert(worker.base != NULL);
 	worker.tls = tls_server_new(&config, &err);
 	access_ = relay_access_new(&config, true, &err);
 	assert(worker.tls != NULL && access_ != NULL);
@@ -225,19 +228,20 @@ rig_open(const struct rig_choice *choice)
 {
 	struct session_worker *w = &worker;
 
+	upstream.xforward = choice->has_xforward;
 	config_make(choice);
 	world_make();
 	w->args = (struct role_args){ .row = ROW, .generation = 1,
 		.incarnation = INCARNATION };
 	w->config = &config;
-	w->base = event_base_new();
-	assert(w->base != NULL);
 	w->has_policies = choice->has_policies;
 	w->needs_owned = w->draining = false;
 	w->nsessions = 0;
 	memset(&w->shared->rows[ROW], 0, sizeof w->shared->rows[ROW]);
-	memset(w->board.reservations, 0,
-	    RESERVATIONS_PER_SLOT * sizeof *w->board.reservations);
+	/* none is used before those in front of it */
+	for (struct reservation *r = w->board.reservations;
+	     r->incarnation != 0; r++)
+		memset(r, 0, sizeof *r);
 	upstream_open(w, choice->has_chunking, choice->upstream_answers);
 	pools_open(w, choice->pools_answer);
 	worker_open(w, access_);
@@ -254,20 +258,20 @@ rig_close(void)
 	questions_free(&w->questions);
 	pools_close();
 	upstream_close();
-	event_base_free(w->base);
 	log_flush();
+	assert(net_is_empty());
+	assert(event_base_get_num_events(w->base,
+		   EVENT_BASE_COUNT_ADDED | EVENT_BASE_COUNT_ACTIVE) == 0);
 }
 
 int
 rig_connect(void)
 {
 	struct sockaddr_in peer = { .sin_family = AF_INET };
-	int fds[2], ret;
+	int fds[2];
 
 	peer.sin_addr.s_addr = htonl(0xc0000201);
-	ret = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-	    0, fds);
-	assert(ret == 0);
+	net_pair(fds);
 	session_open(&worker, fds[0], config.listens,
 	    (const struct sockaddr *)&peer);
 	return fds[1];
@@ -286,7 +290,7 @@ rig_settle(void)
 	unsigned quiet = 0, n;
 	bool moved;
 
-	for (n = 0; quiet < 3; n++) {
+	for (n = 0; quiet < 2; n++) {
 		turn();
 		moved = pools_turn();
 		moved |= upstream_turn();
@@ -314,19 +318,28 @@ counter(enum counter c)
 	return atomic_load(&worker.shared->rows[ROW].counter[c]);
 }
 
+bool
+rig_is_quiet(bool all_answered)
+{
+	return worker.nsessions == 0 && TAILQ_EMPTY(&worker.detached) &&
+	    relay_pool_idle(worker.pool) == 0 && upstream_is_empty() &&
+	    (!all_answered || ledger_owed(worker.ledger) == 0);
+}
+
 void
 rig_assert_quiet(bool all_answered)
 {
 	struct session_worker *w = &worker;
 
-	assert(w->nsessions == 0 && TAILQ_EMPTY(&w->sessions));
-	assert(TAILQ_EMPTY(&w->newcomers) && TAILQ_EMPTY(&w->detached));
+	assert(rig_is_quiet(all_answered));
+	assert(TAILQ_EMPTY(&w->sessions) && TAILQ_EMPTY(&w->newcomers));
 	for (int c = 0; c < COUNTER_NGAUGES; c++)
 		assert(counter((enum counter)c) == 0);
 	assert(counter(COUNTER_MESSAGES_ACCEPTED) <= upstream_accepted());
-	assert(relay_pool_idle(w->pool) == 0 && upstream_is_empty());
 	if (!all_answered)
 		return;
-	assert(ledger_owed(w->ledger) == 0);
+	for (const struct reservation *r = w->board.reservations;
+	     r->incarnation != 0; r++)
+		assert(atomic_load(&r->state) == RESERVATION_FREE);
 	pools_assert_settled();
 }

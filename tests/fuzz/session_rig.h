@@ -26,6 +26,7 @@ struct rig_choice {
 	bool has_policies;
 	bool has_chunking;  /* the upstream */
 	bool rejects_bare_newlines;
+	bool has_xforward;
 	bool pools_answer;  /* at once and well, unless told otherwise */
 	bool upstream_answers;
 };
@@ -58,7 +59,9 @@ enum upstream_answer {
 void rig_open(const struct rig_choice *choice);
 /* Nothing is left: sessions, transactions, connections, what is owed. Only
  * then may it be closed. all_answered: nobody has stayed silent. */
+bool rig_is_quiet(bool all_answered);
 void rig_assert_quiet(bool all_answered);
+/* Nor is a descriptor or an event. */
 void rig_close(void);
 struct session_worker *rig_worker(void);
 /* A client's end of a new session. */
@@ -88,8 +91,6 @@ void upstream_open(struct session_worker *w, bool has_chunking, bool answer);
 void upstream_close(void);
 void upstream_answer_all(bool on);
 void upstream_plan(enum upstream_answer answer);
-/* Are connections taken? */
-void upstream_listen(bool on);
 bool upstream_turn(void);
 /* The half that was held back. */
 void upstream_release(void);

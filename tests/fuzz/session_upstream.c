@@ -6,21 +6,25 @@
  * one before has its answer, and knows what is a message. Each 2xx to the end
  * of one bears a number of its own.
  */
+#include "session_net.h"
 #include "session_rig.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
-#include <stddef.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "smtp/params.h"
 
 #define CONNS_MAX 8
 #define FINALS_MAX 4096
+#define VALUE_MAX 255 /* of XFORWARD */
 
 /* What awaits an answer. */
 enum step { NOTHING, GREETING, EHLO, DATA, END, QUIT, OTHER };
@@ -36,20 +40,21 @@ struct conn {
 };
 
 static struct {
-	int listener;
-	struct sockaddr_un address;
-	socklen_t address_len;
 	struct conn conns[CONNS_MAX];
 	bool has_chunking, answers_all, is_planned;
 	enum upstream_answer plan;
 	unsigned nends, naccepted;
 	bool is_told[FINALS_MAX];
-} up = { .listener = -1 };
+} up;
 
 static void
 publish(struct session_worker *w)
 {
 	struct upstream_state state = { .naddresses = 1, .up_since_ms = 1 };
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_port = htons(25) };
+
+	address.sin_addr.s_addr = htonl(0xc0000202);
 
 	state.offer.extensions = SMTP_EXT_PIPELINING | SMTP_EXT_8BITMIME |
 	    SMTP_EXT_SIZE | SMTP_EXT_ENHANCEDSTATUSCODES | SMTP_EXT_DSN |
@@ -57,44 +62,15 @@ publish(struct session_worker *w)
 	state.offer.size = 100000;
 	if (up.has_chunking)
 		state.offer.extensions |= SMTP_EXT_CHUNKING;
-	memcpy(&state.address[0], &up.address, up.address_len);
-	state.address_len[0] = up.address_len;
+	memcpy(&state.address[0], &address, sizeof address);
+	state.address_len[0] = sizeof address;
 	shared_upstream_write(&w->shared->upstreams[0], &state);
 	atomic_store(&w->board.hosts[0].slot, 1);
 }
 
 void
-upstream_listen(bool on)
-{
-	int ret;
-
-	if (on == (up.listener != -1))
-		return;
-	if (!on) {
-		close(up.listener);
-		up.listener = -1;
-		return;
-	}
-	up.listener = socket(AF_UNIX,
-	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	assert(up.listener != -1);
-	ret = bind(up.listener, (struct sockaddr *)&up.address,
-	    up.address_len);
-	assert(ret == 0);
-	ret = listen(up.listener, CONNS_MAX);
-	assert(ret == 0);
-}
-
-void
 upstream_open(struct session_worker *w, bool has_chunking, bool answer)
 {
-	/* a name without a file */
-	int n = snprintf(up.address.sun_path + 1,
-	    sizeof up.address.sun_path - 1, "portero-fuzz-%d", (int)getpid());
-
-	up.address.sun_family = AF_UNIX;
-	up.address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
-	    1 + (size_t)n);
 	for (size_t i = 0; i < CONNS_MAX; i++)
 		up.conns[i] = (struct conn){ .fd = -1 };
 	up.has_chunking = has_chunking;
@@ -102,7 +78,7 @@ upstream_open(struct session_worker *w, bool has_chunking, bool answer)
 	up.is_planned = false;
 	up.nends = up.naccepted = 0;
 	memset(up.is_told, 0, sizeof up.is_told);
-	upstream_listen(true);
+	net_listen(true);
 	publish(w);
 }
 
@@ -121,7 +97,7 @@ upstream_close(void)
 {
 	for (size_t i = 0; i < CONNS_MAX; i++)
 		conn_close(&up.conns[i]);
-	upstream_listen(false);
+	net_listen(false);
 }
 
 bool
@@ -216,9 +192,32 @@ chunk_take(struct conn *c)
 	return true;
 }
 
+/* Values as xtext; what a client said is in them and ends neither. */
+static void
+xforward_check(const char *line)
+{
+	char value[VALUE_MAX + 1];
+
+	for (const char *p = line + strlen("XFORWARD"); *p == ' ';) {
+		const char *at = strchr(p, '=');
+		struct str xtext;
+
+		assert(at != NULL);
+		xtext = (struct str){ at + 1, strcspn(at + 1, " \r") };
+		assert(smtp_xtext_decode(xtext, value, sizeof value) > 0 ||
+		    str_eq(xtext, STR("[UNAVAILABLE]")));
+		p = xtext.ptr + xtext.len;
+	}
+}
+
+/* One line, of text. */
 static void
 command_take(struct conn *c, const char *line)
 {
+	for (const char *p = line; p[2] != '\0'; p++)
+		assert((unsigned char)*p >= ' ' && *p != 0x7f);
+	if (strncmp(line, "XFORWARD ", 9) == 0)
+		xforward_check(line);
 	if (strncmp(line, "EHLO ", 5) == 0)
 		c->step = EHLO;
 	else if (strncmp(line, "DATA", 4) == 0)
@@ -307,7 +306,8 @@ good_reply(struct conn *c, char *to, size_t size)
 	case EHLO:
 		snprintf(to, size, "250-upstream\r\n250-PIPELINING\r\n"
 		    "250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n%s"
-		    "250-DSN\r\n250-SMTPUTF8\r\n250 SIZE 100000\r\n",
+		    "250-DSN\r\n250-SMTPUTF8\r\n250-SIZE 100000\r\n"
+		    "250 XFORWARD NAME ADDR PROTO HELO IDENT SOURCE\r\n",
 		    up.has_chunking ? "250-CHUNKING\r\n" : "");
 		break;
 	case DATA:
@@ -431,8 +431,7 @@ conn_turn(struct conn *c)
 static bool
 conn_accept(void)
 {
-	int fd = up.listener == -1 ? -1
-	    : accept4(up.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = net_accept();
 
 	if (fd == -1)
 		return false;
