@@ -31,8 +31,9 @@ tests_fuzz_fuzz_control_wire_SOURCES = tests/fuzz/fuzz_control_wire.c $(fuzz_dri
 tests_fuzz_fuzz_control_wire_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_control_wire_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_log_SOURCES = tests/fuzz/fuzz_log.c $(fuzz_driver)
+tests_fuzz_fuzz_log_CFLAGS = $(AM_CFLAGS) $(UNCOVERED_CFLAGS)
 tests_fuzz_fuzz_log_LDADD = $(fuzz_libs)
-tests_fuzz_fuzz_log_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_log_LDFLAGS = $(fuzz_ldflags) -Wl,--wrap=write
 tests_fuzz_fuzz_policy_wire_SOURCES = tests/fuzz/fuzz_policy_wire.c $(fuzz_driver)
 tests_fuzz_fuzz_policy_wire_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_policy_wire_LDFLAGS = $(fuzz_ldflags)
