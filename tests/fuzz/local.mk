@@ -4,7 +4,11 @@ fuzz_targets = tests/fuzz/fuzz_config tests/fuzz/fuzz_control_wire \
 	tests/fuzz/fuzz_log tests/fuzz/fuzz_policy_wire \
 	tests/fuzz/fuzz_proxy tests/fuzz/fuzz_sasl tests/fuzz/fuzz_session \
 	tests/fuzz/fuzz_smtp_chunks tests/fuzz/fuzz_smtp_command tests/fuzz/fuzz_smtp_dots \
-	tests/fuzz/fuzz_smtp_header tests/fuzz/fuzz_smtp_reply
+	tests/fuzz/fuzz_smtp_ehlo tests/fuzz/fuzz_smtp_header \
+	tests/fuzz/fuzz_smtp_reply
+if HAVE_LDAP
+fuzz_targets += tests/fuzz/fuzz_ldap
+endif
 if HAVE_REDIS
 fuzz_targets += tests/fuzz/fuzz_redis_reply
 endif
@@ -30,6 +34,13 @@ tests_fuzz_fuzz_config_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_control_wire_SOURCES = tests/fuzz/fuzz_control_wire.c $(fuzz_driver)
 tests_fuzz_fuzz_control_wire_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_control_wire_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_ldap_SOURCES = tests/fuzz/fuzz_ldap.c \
+	plugins/auth_ldap/names.c plugins/auth_ldap/names.h \
+	plugins/common/value.c plugins/common/value.h $(fuzz_driver)
+tests_fuzz_fuzz_ldap_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)
+tests_fuzz_fuzz_ldap_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
+tests_fuzz_fuzz_ldap_LDADD = $(LDAP_LIBS) $(UNISTRING_LIBS)
+tests_fuzz_fuzz_ldap_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_log_SOURCES = tests/fuzz/fuzz_log.c $(fuzz_driver)
 tests_fuzz_fuzz_log_CFLAGS = $(AM_CFLAGS) $(UNCOVERED_CFLAGS)
 tests_fuzz_fuzz_log_LDADD = $(fuzz_libs)
@@ -78,6 +89,9 @@ tests_fuzz_fuzz_smtp_dots_SOURCES = tests/fuzz/fuzz_smtp_dots.c \
 	tests/unit/dots_model.h $(fuzz_driver)
 tests_fuzz_fuzz_smtp_dots_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_smtp_dots_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_smtp_ehlo_SOURCES = tests/fuzz/fuzz_smtp_ehlo.c $(fuzz_driver)
+tests_fuzz_fuzz_smtp_ehlo_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_smtp_ehlo_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_smtp_header_SOURCES = tests/fuzz/fuzz_smtp_header.c $(fuzz_driver)
 tests_fuzz_fuzz_smtp_header_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_smtp_header_LDFLAGS = $(fuzz_ldflags)
