@@ -34,6 +34,7 @@ class Case:
     want: list            # the replies' codes, with the enhanced where it tells
     rules: list = field(default_factory=list)  # step, action, further arguments
     delivered: int = 0    # messages that reach the upstream, for each client
+    body: bytes = b""     # the end of the first of them, as it arrives there
 
 
 def mixed(count):
@@ -155,7 +156,7 @@ CASES = [
          [250] * 3, delivered=1),
     Case("BDAT: no octet is a command, no dot an end",
          [M, R, bdat(b"A: b\r\n\r\n.\r\nQUIT\r\n..\r\n.\r\n", last=True)],
-         [250] * 3, delivered=1),
+         [250] * 3, delivered=1, body=b"A: b\r\n\r\n.\r\nQUIT\r\n..\r\n.\r\n"),
     Case("BDAT and DATA in turn", [M, R, CHUNK, M, R, "DATA", BODY, M, R, CHUNK],
          [250, 250, 250, 250, 250, 354, 250, 250, 250, 250], delivered=3),
     Case("BDAT without MAIL, the octets are read",
@@ -287,6 +288,7 @@ def test_dialogue(world, case):
     assert got == case.want, "\n".join(map(str, slow))
     assert len(slow) == len(case.want)
     assert len(slow_mail) == case.delivered
+    assert not case.body or slow_mail[0][2].endswith(case.body)
     fast, fast_mail = play(world, case, pipelined)
     assert [r.plain() for r in fast] == [r.plain() for r in slow]
     assert fast_mail == slow_mail

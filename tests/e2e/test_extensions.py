@@ -172,6 +172,14 @@ def test_8bitmime_and_size_are_passed(full):
         ["SIZE=2280", "BODY=8BITMIME"]
 
 
+def test_size_beyond_what_is_offered_is_refused_at_mail(full):
+    _, portero = full
+    with portero.login() as client:
+        offered = int(client.ehlo()["SIZE"])
+    play(full, [f"{M} SIZE={offered + 1}", f"{M} SIZE=99999999999999999999",
+                f"{M} SIZE={offered}"], ["552 5.3.4", "552 5.3.4", 250])
+
+
 def test_8bitmime_is_unknown_where_the_upstream_lacks_it(bare):
     play(bare, [M + " BODY=8BITMIME"], ["555 5.5.4"])
 
