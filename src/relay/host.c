@@ -119,22 +119,25 @@ relay_host_give(struct relay_host *h, struct relay_conn **conn, bool reset)
 	}
 }
 
+/* It needs no XCLIENT, or its first. */
+static bool
+is_for(const struct relay_conn *c, const char *login)
+{
+	return c->login == NULL || strcmp(c->login, login) == 0;
+}
+
 struct relay_conn *
 relay_host_take(struct relay_host *h, const char *login, uint32_t needs)
 {
 	struct relay_conn *c = NULL, *at;
 
-	TAILQ_FOREACH(at, &h->idle, rest_link) {
-		bool is_right =
-		    at->login == NULL || strcmp(at->login, login) == 0;
-
-		if ((at->offer.extensions & needs) != needs)
-			continue;
-		if (c == NULL || is_right)
+	TAILQ_FOREACH(at, &h->idle, rest_link)
+		if ((at->offer.extensions & needs) == needs &&
+		    (c == NULL || is_for(at, login))) {
 			c = at;
-		if (is_right)
-			break;
-	}
+			if (is_for(c, login))
+				break;
+		}
 	if (c == NULL)
 		return NULL;
 	TAILQ_REMOVE(&h->idle, c, rest_link);
