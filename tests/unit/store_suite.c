@@ -24,6 +24,30 @@
 #define APART_S 240000    /* whole minutes from one to the next */
 #define MAX_ROWS 32
 
+struct portero_charge
+store_hourly(int64_t max)
+{
+	return (struct portero_charge){ .size = sizeof(struct portero_charge),
+		.limit = "hourly",
+		.unit = PORTERO_MESSAGES,
+		.amount = 1,
+		.max = max,
+		.window_s = 3600 };
+}
+
+struct portero_op
+store_op(enum portero_op_kind kind, const char *person, unsigned tx)
+{
+	struct portero_op op = { .size = sizeof op,
+		.kind = kind,
+		.scope = PORTERO_PERSON,
+		.key = { person, strlen(person) },
+		.lifetime_s = 3600 };
+
+	memcpy(op.txid, &tx, sizeof tx);
+	return op;
+}
+
 /* ---- examples ---------------------------------------------------------- */
 
 /* The store of an example, its time and key. */
@@ -57,13 +81,9 @@ pass(struct example *e, int64_t us)
 static struct portero_op
 operation(const struct example *e, enum portero_op_kind kind, unsigned tx)
 {
-	struct portero_op op = { .size = sizeof op,
-		.kind = kind,
-		.scope = PORTERO_PERSON,
-		.key = { e->key, strlen(e->key) },
-		.lifetime_s = LIFETIME_S };
+	struct portero_op op = store_op(kind, e->key, tx);
 
-	memcpy(op.txid, &tx, sizeof tx);
+	op.lifetime_s = LIFETIME_S;
 	return op;
 }
 

@@ -22,6 +22,12 @@ struct store_suite {
 	unsigned seed;
 };
 
+/* One message of at most max in an hour. */
+struct portero_charge store_hourly(int64_t max);
+/* On a person's counters; tx makes the transaction's id. */
+struct portero_op store_op(enum portero_op_kind kind, const char *person,
+    unsigned tx);
+
 /* To be called from a test of cmocka. */
 void store_suite_examples(const struct store_suite *s);
 void store_suite_random(const struct store_suite *s);

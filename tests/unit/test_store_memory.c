@@ -71,18 +71,6 @@ fixture_free(struct fixture *f)
 	free(f);
 }
 
-static struct portero_op
-operation(enum portero_op_kind kind, const char *key, unsigned tx)
-{
-	struct portero_op op = { .size = sizeof op,
-		.kind = kind,
-		.key = { key, strlen(key) },
-		.lifetime_s = 3600 };
-
-	memcpy(op.txid, &tx, sizeof tx);
-	return op;
-}
-
 static int
 apply(struct fixture *f, struct portero_op *op)
 {
@@ -96,13 +84,8 @@ take(struct fixture *f, const char *key, unsigned tx, int64_t max,
 {
 	static struct portero_charge c;
 
-	c = (struct portero_charge){ .size = sizeof c,
-		.limit = "hourly",
-		.unit = PORTERO_MESSAGES,
-		.amount = 1,
-		.max = max,
-		.window_s = 3600 };
-	*op = operation(PORTERO_OP_TAKE, key, tx);
+	c = store_hourly(max);
+	*op = store_op(PORTERO_OP_TAKE, key, tx);
 	op->charges = &c;
 	op->ncharges = 1;
 	return apply(f, op);
@@ -111,12 +94,8 @@ take(struct fixture *f, const char *key, unsigned tx, int64_t max,
 static int64_t
 used(struct fixture *f, const char *key)
 {
-	struct portero_charge c = { .size = sizeof c,
-		.limit = "hourly",
-		.unit = PORTERO_MESSAGES,
-		.max = PORTERO_UNLIMITED,
-		.window_s = 3600 };
-	struct portero_op op = operation(PORTERO_OP_PEEK, key, 0);
+	struct portero_charge c = store_hourly(PORTERO_UNLIMITED);
+	struct portero_op op = store_op(PORTERO_OP_PEEK, key, 0);
 
 	op.charges = &c;
 	op.ncharges = 1;
@@ -217,13 +196,13 @@ test_a_full_table_fails_and_forgets_nothing(void **state)
 	assert_int_equal(used(f, "p1"), 1);
 	/* What is open can be settled, and the settle is remembered. */
 	for (int twice = 0; twice < 2; twice++) {
-		op = operation(PORTERO_OP_SETTLE, "p0", 0);
+		op = store_op(PORTERO_OP_SETTLE, "p0", 0);
 		assert_int_equal(apply(f, &op), 0);
 		assert_int_equal(used(f, "p0"), 0);
 	}
 	assert_int_equal(take(f, "p0", 0, 100, &op), 0);
 	assert_int_equal(op.result, PORTERO_OP_SETTLED);
-	op = operation(PORTERO_OP_SETTLE, "p0", 8888);
+	op = store_op(PORTERO_OP_SETTLE, "p0", 8888);
 	assert_int_equal(apply(f, &op), -1);
 	/* Time makes room. */
 	fake_host_set_now(NOW_US + INT64_C(7300) * 1000000);
@@ -244,7 +223,7 @@ test_a_person_who_sends_all_day_needs_little_room(void **state)
 	/* Each message leaves a tombstone for an hour. */
 	for (unsigned i = 0; i < 4000; i++) {
 		assert_int_equal(take(f, "ana", i, PORTERO_UNLIMITED, &op), 0);
-		op = operation(PORTERO_OP_SETTLE, "ana", i);
+		op = store_op(PORTERO_OP_SETTLE, "ana", i);
 		op.actual[PORTERO_MESSAGES] = 1;
 		assert_int_equal(apply(f, &op), 0);
 	}
@@ -257,7 +236,7 @@ test_a_person_who_sends_all_day_needs_little_room(void **state)
 static void
 settle_unknown(struct fixture *f, unsigned tx, uint32_t lifetime_s)
 {
-	struct portero_op op = operation(PORTERO_OP_SETTLE, "ana", tx);
+	struct portero_op op = store_op(PORTERO_OP_SETTLE, "ana", tx);
 
 	op.lifetime_s = lifetime_s;
 	assert_int_equal(apply(f, &op), 0);
@@ -297,7 +276,7 @@ static void
 test_a_message_may_have_many_charges(void **state)
 {
 	struct fixture *f = fixture_new("1024");
-	struct portero_op op = operation(PORTERO_OP_TAKE, "ana", 1);
+	struct portero_op op = store_op(PORTERO_OP_TAKE, "ana", 1);
 	struct portero_charge c[65] = { 0 };
 
 	(void)state;
@@ -357,9 +336,9 @@ test_nonsense_is_a_failure_and_ends_the_list(void **state)
 	bad[6].unit = PORTERO_NUNITS;
 	for (int i = 0; i < 8; i++) {
 		struct portero_op ops[3] = {
-			operation(PORTERO_OP_TAKE, "ana", 1),
-			operation(PORTERO_OP_TAKE, "ana", 2),
-			operation(PORTERO_OP_TAKE, "ana", 3),
+			store_op(PORTERO_OP_TAKE, "ana", 1),
+			store_op(PORTERO_OP_TAKE, "ana", 2),
+			store_op(PORTERO_OP_TAKE, "ana", 3),
 		};
 		struct portero_charge c = good, twice[2] = { bad[i], good };
 
@@ -389,7 +368,7 @@ test_what_was_counted_outlives_a_restart(void **state)
 	portero_plugin.close(f->ctx);
 	assert_int_equal(open_store(f, PORTERO_SHARE_KEPT), 0);
 	assert_int_equal(used(f, "ana"), 2);
-	op = operation(PORTERO_OP_SETTLE, "ana", 2);
+	op = store_op(PORTERO_OP_SETTLE, "ana", 2);
 	assert_int_equal(apply(f, &op), 0);
 	assert_int_equal(used(f, "ana"), 1);
 	fixture_free(f);
@@ -442,7 +421,7 @@ take_all(struct fixture *f, unsigned process, unsigned max, struct tally *tally)
 			tally->done[process]++;
 			continue;
 		}
-		op = operation(PORTERO_OP_SETTLE, "ana", tx);
+		op = store_op(PORTERO_OP_SETTLE, "ana", tx);
 		if (apply(f, &op) == -1)
 			_exit(3);
 	}

@@ -139,37 +139,14 @@ test_all_keys_of_a_call_are_in_one_slot(void **state)
 
 /* ---- asking ------------------------------------------------------------ */
 
-static struct portero_charge
-hourly(int64_t max)
-{
-	return (struct portero_charge){ .size = sizeof(struct portero_charge),
-		.limit = "hourly",
-		.unit = PORTERO_MESSAGES,
-		.amount = 1,
-		.max = max,
-		.window_s = 3600 };
-}
-
-static struct portero_op
-operation(enum portero_op_kind kind, const char *key, unsigned tx)
-{
-	struct portero_op op = { .size = sizeof op,
-		.kind = kind,
-		.key = { key, strlen(key) },
-		.lifetime_s = 3600 };
-
-	memcpy(op.txid, &tx, sizeof tx);
-	return op;
-}
-
 /* What apply() says; the result is in *op. */
 static int
 take(void *ctx, const char *key, unsigned tx, struct portero_op *op)
 {
 	static struct portero_charge c;
 
-	c = hourly(100);
-	*op = operation(PORTERO_OP_TAKE, key, tx);
+	c = store_hourly(100);
+	*op = store_op(PORTERO_OP_TAKE, key, tx);
 	op->charges = &c;
 	op->ncharges = 1;
 	return portero_plugin.store->apply(ctx, op, 1);
@@ -187,8 +164,8 @@ take_one(void *ctx, const char *key, unsigned tx)
 static int64_t
 used(void *ctx, const char *key)
 {
-	struct portero_charge c = hourly(PORTERO_UNLIMITED);
-	struct portero_op op = operation(PORTERO_OP_PEEK, key, 0);
+	struct portero_charge c = store_hourly(PORTERO_UNLIMITED);
+	struct portero_op op = store_op(PORTERO_OP_PEEK, key, 0);
 
 	op.charges = &c;
 	op.ncharges = 1;
@@ -200,7 +177,7 @@ used(void *ctx, const char *key)
 static void
 settle(void *ctx, const char *key, unsigned tx, int64_t messages)
 {
-	struct portero_op op = operation(PORTERO_OP_SETTLE, key, tx);
+	struct portero_op op = store_op(PORTERO_OP_SETTLE, key, tx);
 
 	op.actual[PORTERO_MESSAGES] = messages;
 	assert_int_equal(portero_plugin.store->apply(ctx, &op, 1), 0);
@@ -336,7 +313,7 @@ on_row(void *arg, const struct portero_row *row)
 static void
 ask_all(void *ctx, unsigned tx)
 {
-	struct portero_op op = operation(PORTERO_OP_REPORT, "ana", 0);
+	struct portero_op op = store_op(PORTERO_OP_REPORT, "ana", 0);
 	int64_t sum = 0;
 
 	assert_true(used(ctx, "ana") >= 0);
@@ -394,11 +371,11 @@ test_any_byte_may_be_wrong(void **state)
 static void
 test_a_server_that_forgot_the_script_learns_it_again(void **state)
 {
-	struct portero_charge c[2] = { hourly(100), hourly(100) };
+	struct portero_charge c[2] = { store_hourly(100), store_hourly(100) };
 	struct portero_op ops[3] = {
-		operation(PORTERO_OP_SETTLE, "ana", 1),
-		operation(PORTERO_OP_TAKE, "ana", 2),
-		operation(PORTERO_OP_TAKE, "eva", 3),
+		store_op(PORTERO_OP_SETTLE, "ana", 1),
+		store_op(PORTERO_OP_TAKE, "ana", 2),
+		store_op(PORTERO_OP_TAKE, "eva", 3),
 	};
 	void *ctx = open_empty();
 
