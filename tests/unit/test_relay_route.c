@@ -21,31 +21,25 @@
 static const char *const good[] = { HELLO, MESSAGE, NULL };
 
 /* Three hosts: two of the first section, one of the second. */
-struct three {
-	struct config_host hosts[3];
-	struct config_upstream upstreams[2];
-	char *classes[2];
-};
-
 static void
-use_three(struct rig *r, struct three *t, int priority, char *class_name)
+use_three(struct rig *r, int priority, char *class_name)
 {
+	static struct config_host hosts[] = { { "a.test", 25 },
+		{ "b.test", 25 }, { "c.test", 25 } };
+	static struct config_upstream upstreams[2];
+	static char *classes[2];
 	size_t i;
 
-	t->hosts[0] = (struct config_host){ "a.test", 25 };
-	t->hosts[1] = (struct config_host){ "b.test", 25 };
-	t->hosts[2] = (struct config_host){ "c.test", 25 };
-	t->upstreams[0] = t->upstreams[1] = r->config;
-	t->upstreams[0].hosts = t->hosts;
-	t->upstreams[0].nhosts = 2;
-	t->upstreams[1].hosts = t->hosts + 2;
-	t->upstreams[1].first = 2;
-	t->upstreams[1].priority = priority;
-	t->classes[0] = class_name;
-	t->classes[1] = NULL;
+	upstreams[0] = upstreams[1] = r->config;
+	upstreams[0].hosts = hosts;
+	upstreams[0].nhosts = 2;
+	upstreams[1].hosts = hosts + 2;
+	upstreams[1].first = 2;
+	upstreams[1].priority = priority;
+	classes[0] = class_name;
 	if (class_name != NULL)
-		t->upstreams[1].classes = t->classes;
-	r->whole.upstreams = t->upstreams;
+		upstreams[1].classes = classes;
+	r->whole.upstreams = upstreams;
 	r->whole.nupstreams = 2;
 	r->whole.nhosts = 3;
 	for (i = 0; i < 3; i++)
@@ -89,10 +83,9 @@ static void
 test_host_with_the_fewest_messages_is_taken(void **state)
 {
 	struct rig *r = *state;
-	struct three t;
 	unsigned i;
 
-	use_three(r, &t, 2, NULL);
+	use_three(r, 2, NULL);
 	set_cell(r, 0, 5, 0);
 	set_cell(r, 1, 4, 0);
 	for (i = 0; i < 4; i++)
@@ -107,9 +100,8 @@ test_equals_take_turns(void **state)
 {
 	struct rig *r = *state;
 	unsigned i, n[2] = { 0, 0 };
-	struct three t;
 
-	use_three(r, &t, 2, NULL);
+	use_three(r, 2, NULL);
 	for (i = 0; i < 10; i++)
 		n[picked(r, "", 0, 0)[0] == 'b']++;
 	assert_int_equal(n[0], 5);
@@ -120,9 +112,8 @@ static void
 test_next_priority_stands_in_for_hosts_that_are_not_up(void **state)
 {
 	struct rig *r = *state;
-	struct three t;
 
-	use_three(r, &t, 2, NULL);
+	use_three(r, 2, NULL);
 	set_cell(r, 0, 0, 2);
 	assert_string_equal(picked(r, "", 0, 0), "b.test:25");
 	publish(r, 1, 0, 0, 0);
@@ -140,9 +131,8 @@ test_host_that_comes_back_gets_less_at_first(void **state)
 {
 	struct rig *r = *state;
 	int64_t now = clock_mono_ms();
-	struct three t;
 
-	use_three(r, &t, 2, NULL);
+	use_three(r, 2, NULL);
 	set_cell(r, 0, 3, 0);
 	publish(r, 1, now - 1000, 0, 0);
 	assert_string_equal(picked(r, "", 0, 0), "a.test:25");
@@ -157,10 +147,9 @@ static void
 test_drained_host_gets_nothing_even_when_it_is_the_last(void **state)
 {
 	struct rig *r = *state;
-	struct three t;
 	unsigned i;
 
-	use_three(r, &t, 2, NULL);
+	use_three(r, 2, NULL);
 	for (i = 0; i < 3; i++)
 		atomic_store(&r->shared->upstreams[i].drained, i != 1);
 	assert_string_equal(picked(r, "", 0, 0), "b.test:25");
@@ -173,9 +162,8 @@ static void
 test_class_has_its_own_hosts_and_no_others(void **state)
 {
 	struct rig *r = *state;
-	struct three t;
 
-	use_three(r, &t, 1, (char *)(uintptr_t) "news");
+	use_three(r, 1, (char *)(uintptr_t) "news");
 	assert_string_equal(picked(r, "news", 0, 0), "c.test:25");
 	assert_string_equal(picked(r, "news", 0, 4), "");
 	assert_int_not_equal(picked(r, "", 0, 0)[0], 'c');
@@ -188,9 +176,8 @@ test_offer_is_what_all_hosts_in_use_have(void **state)
 	const uint32_t both = SMTP_EXT_PIPELINING | SMTP_EXT_8BITMIME;
 	struct rig *r = *state;
 	struct smtp_offer offer;
-	struct three t;
 
-	use_three(r, &t, 2, NULL);
+	use_three(r, 2, NULL);
 	publish(r, 0, 1, both | SMTP_EXT_SIZE, 1000);
 	publish(r, 1, 1, SMTP_EXT_8BITMIME | SMTP_EXT_SIZE, 800);
 	publish(r, 2, 1, 0, 0);
@@ -216,9 +203,8 @@ test_before_the_login_the_offer_is_what_all_classes_have(void **state)
 {
 	struct rig *r = *state;
 	struct smtp_offer offer;
-	struct three t;
 
-	use_three(r, &t, 1, (char *)(uintptr_t) "news");
+	use_three(r, 1, (char *)(uintptr_t) "news");
 	publish(r, 0, 1, SMTP_EXT_8BITMIME, 0);
 	publish(r, 1, 1, SMTP_EXT_8BITMIME, 0);
 	publish(r, 2, 1, SMTP_EXT_SIZE, 500);
@@ -240,19 +226,27 @@ prefer_first(struct rig *r)
 	set_cell(r, 1, 1, 0);
 }
 
+/* One message; what the host says that is asked first, and the next one. */
+static void
+send_by_two(struct rig *r, struct owner *o, const char *const *first,
+    const char *const *second)
+{
+	use_three(r, 2, NULL);
+	prefer_first(r);
+	fake_script(&r->fake, 0, first);
+	if (second != NULL)
+		fake_script(&r->fake, 1, second);
+	rig_send(r, o, 1);
+}
+
 static void
 test_refused_connection_goes_to_another_host(void **state)
 {
 	static const char *const closed[] = { "close", NULL };
 	struct rig *r = *state;
 	struct owner o = { 0 };
-	struct three t;
 
-	use_three(r, &t, 2, NULL);
-	prefer_first(r);
-	fake_script(&r->fake, 0, closed);
-	fake_script(&r->fake, 1, good);
-	rig_send(r, &o, 1);
+	send_by_two(r, &o, closed, good);
 	rig_expect(r, &o, SENT);
 	assert_non_null(strstr(rig_log(r), "upstream=a.test:25 result=away"));
 	/* everybody knows now */
@@ -267,10 +261,9 @@ test_all_hosts_in_vain_are_told_as_away(void **state)
 	static const char *const closed[] = { "close", NULL };
 	struct rig *r = *state;
 	struct owner o = { 0 };
-	struct three t;
 	size_t i;
 
-	use_three(r, &t, 2, NULL);
+	use_three(r, 2, NULL);
 	for (i = 0; i < 3; i++)
 		fake_script(&r->fake, i, closed);
 	rig_send(r, &o, 1);
@@ -285,13 +278,8 @@ test_host_in_trouble_at_mail_is_left_for_another(void **state)
 		"end", NULL };
 	struct rig *r = *state;
 	struct owner o = { 0 };
-	struct three t;
 
-	use_three(r, &t, 2, NULL);
-	prefer_first(r);
-	fake_script(&r->fake, 0, full);
-	fake_script(&r->fake, 1, good);
-	rig_send(r, &o, 1);
+	send_by_two(r, &o, full, good);
 	rig_expect(r, &o, SENT);
 	assert_string_equal(picked(r, "", 0, 0), "b.test:25");
 }
@@ -317,12 +305,8 @@ test_refused_sender_is_asked_nowhere_else(void **state)
 		NULL };
 	struct rig *r = *state;
 	struct owner o = { 0 };
-	struct three t;
 
-	use_three(r, &t, 2, NULL);
-	prefer_first(r);
-	fake_script(&r->fake, 0, refuses);
-	rig_send(r, &o, 1);
+	send_by_two(r, &o, refuses, NULL);
 	rig_expect(r, &o, "MAIL 450");
 	assert_int_equal(fake_accepted(&r->fake), 1);
 }
@@ -333,13 +317,8 @@ test_lost_before_data_is_said_again_to_another_host(void **state)
 	static const char *const dies[] = { HELLO, STEPS, OK, "close", NULL };
 	struct rig *r = *state;
 	struct owner o = { 0 };
-	struct three t;
 
-	use_three(r, &t, 2, NULL);
-	prefer_first(r);
-	fake_script(&r->fake, 0, dies);
-	fake_script(&r->fake, 1, good);
-	rig_send(r, &o, 1);
+	send_by_two(r, &o, dies, good);
 	rig_expect(r, &o, SENT);
 }
 
@@ -350,12 +329,8 @@ test_nothing_moves_after_the_first_byte_of_a_body(void **state)
 		"bytes 10", "close", NULL };
 	struct rig *r = *state;
 	struct owner o = { 0 };
-	struct three t;
 
-	use_three(r, &t, 2, NULL);
-	prefer_first(r);
-	fake_script(&r->fake, 0, dies);
-	rig_send(r, &o, 1);
+	send_by_two(r, &o, dies, NULL);
 	assert_null(strstr(o.said, "DOT 250"));
 	assert_int_equal(fake_accepted(&r->fake), 1);
 }
@@ -365,16 +340,11 @@ test_host_without_what_is_needed_is_passed_over(void **state)
 {
 	static const char *const has[] = { "220 mx", "< EHLO", "250-mx",
 		"250-8BITMIME", "250 PIPELINING", MESSAGE, NULL };
-	static const char *const lacks[] = { HELLO, NULL };
+	static const char *const lacks[] = { HELLO, NULL }; /* nobody knew */
 	struct rig *r = *state;
 	struct owner o = { .needs = SMTP_EXT_8BITMIME };
-	struct three t;
 
-	use_three(r, &t, 2, NULL);
-	prefer_first(r);
-	fake_script(&r->fake, 0, lacks); /* nobody knew */
-	fake_script(&r->fake, 1, has);
-	rig_send(r, &o, 1);
+	send_by_two(r, &o, lacks, has);
 	rig_expect(r, &o, SENT);
 	publish(r, 0, 1, 0, 0);
 	publish(r, 1, 1, 0, 0);
