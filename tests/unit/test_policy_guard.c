@@ -253,6 +253,20 @@ test_who_is_let_off_begins_anew_and_nobody_else(void **state)
 }
 
 static void
+test_who_cannot_be_let_off_is_told(void **state)
+{
+	struct fixture *f = *state;
+	char name[16];
+
+	for (int i = 0; i < 4000; i++) {
+		snprintf(name, sizeof name, "user%d", i);
+		succeed(f, name, OFFICE);
+	}
+	assert_int_equal(portero_plugin.policy->forget(f->ctx, str("ana")),
+	    -1);
+}
+
+static void
 test_a_home_is_forgotten_in_time(void **state)
 {
 	struct fixture *f = *state;
@@ -345,6 +359,7 @@ main(void)
 		TEST(test_strangers_lock_nobody_out),
 		TEST(test_a_right_password_clears_what_was_mistyped),
 		TEST(test_who_is_let_off_begins_anew_and_nobody_else),
+		TEST(test_who_cannot_be_let_off_is_told),
 		TEST(test_a_home_is_forgotten_in_time),
 		TEST(test_exempt_clients_are_not_counted_together),
 		TEST(test_a_full_memory_lets_in_those_at_home),
