@@ -17,6 +17,7 @@
 
 #include <event2/event.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sandbox.h"
@@ -34,6 +35,19 @@ uint64_t
 control_next_id(struct control *c)
 {
 	return (uint64_t)c->args->incarnation << 32 | ++c->last_id;
+}
+
+/* Behind the session workers there is one asker more. */
+struct record_header
+control_header(const struct control *c, uint64_t id, int64_t deadline_ms)
+{
+	return (struct record_header){
+		.asker = (uint16_t)c->board.nsession,
+		.id = id,
+		.deadline_ns = clock_mono_ns() + deadline_ms * CLOCK_NS_PER_MS,
+		.generation = c->args->generation,
+		.incarnation = c->args->incarnation,
+	};
 }
 
 /* ---- requests ----------------------------------------------------------- */

@@ -24,6 +24,7 @@
 
 struct event;
 struct event_base;
+struct record_header;
 struct relay_access;
 
 struct control {
@@ -47,6 +48,9 @@ struct control {
 
 /* An id for a question or a report, never used before. */
 uint64_t control_next_id(struct control *c);
+/* Of a question to a pool. */
+struct record_header control_header(
+    const struct control *c, uint64_t id, int64_t deadline_ms);
 
 /* The whole answer to `status`. */
 json_t *status_answer(const struct control *c);

@@ -54,14 +54,8 @@ send_question(
     struct control *c, uint64_t id, const struct store_question *q)
 {
 	static uint8_t record[RECORD_MAX];
-	int64_t deadline_ms = c->config->policy_deadline_ms;
-	struct record_header h = {
-		.asker = (uint16_t)c->board.nsession,
-		.id = id,
-		.deadline_ns = clock_mono_ns() + deadline_ms * CLOCK_NS_PER_MS,
-		.generation = c->args->generation,
-		.incarnation = c->args->incarnation,
-	};
+	const struct record_header h = control_header(
+	    c, id, c->config->policy_deadline_ms);
 	size_t len = store_question_encode(record, sizeof record, &h, q);
 
 	return send(ROLE_FD_POLICY_QUEUE, record, len,

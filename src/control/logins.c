@@ -8,7 +8,6 @@
 
 #include <event2/event.h>
 
-#include "base/clock.h"
 #include "control/control.h"
 #include "ipc/question.h"
 
@@ -20,13 +19,8 @@ logins_flush(struct control *c, struct client *client, const struct request *r)
 {
 	uint8_t record[RECORD_HEADER_LEN + 8 + PERSON_MAX];
 	int64_t deadline_ms = c->config->auth_deadline_ms;
-	const struct record_header h = {
-		.asker = (uint16_t)c->board.nsession,
-		.id = control_next_id(c),
-		.deadline_ns = clock_mono_ns() + deadline_ms * CLOCK_NS_PER_MS,
-		.generation = c->args->generation,
-		.incarnation = c->args->incarnation,
-	};
+	const struct record_header h = control_header(
+	    c, control_next_id(c), deadline_ms);
 	const struct forget_question q = { .person = str_of(r->person) };
 	size_t len = forget_question_encode(record, sizeof record, &h, &q);
 
