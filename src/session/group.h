@@ -2,8 +2,8 @@
  * Copyright 2026 The Portero Authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * What group.c (collect, check, ask, advance) and envelope.c (the upstream)
- * share of a group of MAIL, RCPT and DATA.
+ * What group.c (collect, check, advance), permission.c (the policies) and
+ * envelope.c (the upstream) share of a group of MAIL, RCPT and DATA.
  */
 #ifndef SESSION_GROUP_H
 #define SESSION_GROUP_H
@@ -50,7 +50,10 @@ void group_drop_transaction(struct session *s);
 /* Out of an event: nothing is awaited any more. */
 void group_go_on(struct session *s);
 
-/* The range goes up; the replies are awaited then. */
+/* permission.c: asks whether the range may go up, and has it sent or refused. */
+void permission_ask(struct session *s);
+
+/* envelope.c: the range goes up; the replies are awaited then. */
 void envelope_send(struct session *s);
 /* Was the upstream lost while the client or a policy took its time? Then the
  * oldest item is refused for it. */

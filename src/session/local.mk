@@ -13,6 +13,7 @@ libportero_a_SOURCES += \
 	src/session/judge.c \
 	src/session/loop.c \
 	src/session/ledger.c src/session/ledger.h \
+	src/session/permission.c \
 	src/session/questions.c src/session/questions.h \
 	src/session/replies.c src/session/replies.h \
 	src/session/session.c src/session/session.h \
