@@ -2,14 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """What it takes to be let in by the upstream: fingerprints, certificates of
 our own, sessions that are resumed, an account."""
+import base64
+import contextlib
 import hashlib
+import re
+import socketserver
 import ssl
 import subprocess
+import threading
 
 import pytest
 
 import harness
-from harness import certificates
+import postfix
+from harness import certificates, wait_until
 
 MAIL = "MAIL FROM:<ana@example.org>"
 VERIFIED = {"tls": "starttls", "tls_name": "mx.example.test"}
@@ -145,3 +151,72 @@ def test_wrong_password_of_ours_is_no_fault_of_the_client(start, sink,
     assert not sink.attempts
     away = portero.wait_event("upstream", result="away")
     assert "AUTH: 535" in away["error"]
+
+
+# ---- the account at a real Postfix, which XCLIENT makes forget it ----
+
+class Accounts(socketserver.ThreadingUnixStreamServer):
+    """Dovecot's side of Postfix's question about a login: all are right."""
+    daemon_threads = True
+
+    def __init__(self, path):
+        super().__init__(str(path), Account)
+        path.chmod(0o666)
+        self.names = []
+
+
+class Account(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.wfile.write(b"VERSION\t1\t1\nMECH\tPLAIN\tplaintext\nSPID\t1\n"
+                         b"CUID\t1\nCOOKIE\t" + b"0" * 32 + b"\nDONE\n")
+        for line in self.rfile:
+            words = line.decode().rstrip("\n").split("\t")
+            if words[0] != "AUTH":
+                continue
+            said = base64.b64decode(words[-1].removeprefix("resp="))
+            name = said.split(b"\0")[1].decode()
+            self.server.names.append(name)
+            self.wfile.write(f"OK\t{words[1]}\tuser={name}\n".encode())
+
+
+@contextlib.contextmanager
+def strict_postfix():
+    """Takes mail from nobody who has not logged in."""
+    folder = harness.temporary_folder()
+    with Accounts(folder / "accounts") as accounts:
+        threading.Thread(target=accounts.serve_forever, daemon=True).start()
+        with postfix.running(f"""
+smtpd_authorized_xclient_hosts = 127.0.0.0/8
+smtpd_tls_security_level = encrypt
+smtpd_tls_cert_file = {certificates().certificate("mx")}
+smtpd_tls_key_file = {certificates().key("mx")}
+smtpd_sasl_auth_enable = yes
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = {folder / "accounts"}
+smtpd_recipient_restrictions = permit_sasl_authenticated, reject
+""") as server:
+            yield server, accounts
+        accounts.shutdown()
+
+
+@pytest.mark.skipif(postfix.why_not() is not None,
+                    reason=str(postfix.why_not()))
+def test_postfix_takes_the_person_for_the_account(start, password_file):
+    long = "=" * 90  # longer than what XCLIENT can tell
+    with strict_postfix() as (server, accounts):
+        portero = start(
+            session_workers=1, users={"ana": "s3cret", long: "s3cret"},
+            upstream=verified(hosts=[f"127.0.0.1:{server.port}"], user="relay",
+                              password_file=str(password_file)))
+        for user, known_as, logins in (
+                ("ana", "XCLIENT, sasl_username=ana", 1),
+                (long, "PLAIN, sasl_username=relay", 2),
+                ("ana", "XCLIENT, sasl_username=ana", 2)):
+            with portero.login(user) as client:
+                reply = client.send_message()
+            assert reply.code == 250, reply
+            queue_id = re.search(r"queued as (\w+)", str(reply)).group(1)
+            wait_until(lambda: f"{queue_id}: client=unknown[127.0.0.1], "
+                       f"sasl_method={known_as}" in server.says(), 10,
+                       f"{queue_id} in the log")
+            assert accounts.names == ["relay"] * logins
