@@ -214,7 +214,7 @@ static const struct portero_option options_upstream[] = {
 	    "two messages.",
 	  .choices = xclients },
 	{ "connect_timeout", VALUE_MILLISECONDS, "5s",
-	  .help = "Connection, greeting, TLS and EHLO of one address.",
+	  .help = "Connection, greeting, TLS, EHLO and AUTH of one address.",
 	  .min = 100, .max = HOUR },
 	{ "reply_timeout", VALUE_MILLISECONDS, "60s",
 	  .help = "The upstream's answer to MAIL, RCPT and DATA.",
