@@ -45,7 +45,7 @@ def redis():
 
 def test_n_means_n_on_two_hosts(sink, redis):
     options = {**quota(limit("burst", "30m", messages=60)),
-               "store": store(redis)}
+               "store": store(redis, on_store_failure="defer")}
     with contextlib.ExitStack() as stack:
         hosts = [stack.enter_context(running(sink, **options))
                  for _ in range(2)]
@@ -55,8 +55,18 @@ def test_n_means_n_on_two_hosts(sink, redis):
                 play = [smtp.lockstep, smtp.pipelined][i // 2 % 2]
                 return [last(play(client, LETTER)).code for _ in range(4)]
         codes = [c for some in in_parallel(40, work) for c in some]
-        assert codes.count(250) == len(sink.messages) == 60
-        assert codes.count(450) == 100
+        assert codes.count(250) == len(sink.messages) <= 60
+        assert set(codes) <= {250, 450, 451}
+
+        def is_full():
+            """At once, unless Redis was late on a busy machine."""
+            with contextlib.suppress(AssertionError):
+                if used(hosts[0], "burst") == 60:
+                    return True
+                work(0)
+            return False
+        wait_until(is_full, 60, "all of them")
+        assert len(sink.messages) == 60
         for host in hosts:
             wait_used(host, 60, "burst")
         assert hosts[0].ctl("limits", "reset", "ana").returncode == 0
