@@ -174,6 +174,7 @@ def test_what_a_faulty_policy_stopped_costs_nothing(faulty):
     wait_until(lambda: are_well(faulty), 10, "all workers")
     with faulty.login() as client:
         assert client.send_message().code == 250
+    faulty.wait_event("message", s=client.greeting.sid)
     accepted = len(faulty.events("message", outcome="accepted", user="ana"))
     wait_until(lambda: f'"used":{accepted},' in used().replace(" ", ""), 5,
                f"used = {accepted}")
