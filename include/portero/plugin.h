@@ -531,9 +531,8 @@ struct portero_facts {
 	size_t naccepted;                /* OUTCOME: recipients the upstream took */
 	/* LOGIN */
 	enum portero_attempt attempt;
-	struct portero_str login; /* one spelling of what a directory may take
-	                             for the same name: small letters, no
-	                             accents, nothing that cannot be seen */
+	struct portero_str login; /* as `spell` of the first policy that has
+	                             one writes it; else as typed */
 	uint16_t password_tag; /* WRONG, NOBODY: equal for equal passwords of
 	                          one login, and says nothing else about them;
 	                          changes with every start */
@@ -580,6 +579,11 @@ struct portero_policy {
 	/* The stages that this configuration really needs, of `stages`: each
 	 * one spared saves a question. NULL: all of them. */
 	uint32_t (*stages_used)(const void *ctx);
+	/* With LOGIN: writes into `to` the one spelling under which attempts
+	 * for this typed name count, at most `room` bytes, without NUL; returns
+	 * their number. NULL: this plugin overlooks nothing. */
+	size_t (*spell)(void *ctx, struct portero_str typed, char *to,
+	    size_t room);
 	/* With LOGIN: an operator lets a person off. Forget what was held
 	 * against that name, which is spelled as in the facts. -1: it cannot
 	 * be forgotten now. NULL: nothing is ever held against a name. */

@@ -31,6 +31,7 @@
 #include <string.h>
 
 #include "memory.h"
+#include "spelling.h"
 
 /* A network is charged in the store for so many failures at once: one that
  * fails once or twice leaves nothing there. */
@@ -289,6 +290,13 @@ guard_judge(void *ctx, const struct portero_facts *facts,
 	return PORTERO_NEXT;
 }
 
+static size_t
+guard_spell(void *ctx, struct portero_str typed, char *to, size_t room)
+{
+	(void)ctx;
+	return spelling_of(typed, to, room);
+}
+
 static int
 guard_forget(void *ctx, struct portero_str login)
 {
@@ -309,6 +317,7 @@ static const struct portero_policy policy = {
 	.stages = PORTERO_LOGIN,
 	.judge = guard_judge,
 	.scopes = guard_scopes,
+	.spell = guard_spell,
 	.forget = guard_forget,
 };
 

@@ -15,9 +15,9 @@
 #include "ipc/role.h"
 #include "policy/inquiry.h"
 #include "policy/refusal.h"
-#include "policy/spelling.h"
 #include "policy/tally.h"
 
+#define LOGIN_MAX 255 /* what is longer is cut */
 #define SCOPES \
 	(1u << PORTERO_PERSON | 1u << PORTERO_HOST | 1u << PORTERO_NETWORK)
 #define ANY_UNIT ((1u << PORTERO_NUNITS) - 1)
@@ -33,10 +33,11 @@ struct attempts {
 	unsigned row;
 	struct attempts_policy policies[MAX_MODULES];
 	size_t npolicies;
+	const struct plugin *speller; /* borrowed; NULL: as typed */
 	struct tally tally;
 	struct inquiry inquiry;
 	/* of the attempt in hand */
-	char login[SPELLING_MAX + 1];
+	char login[LOGIN_MAX + 1];
 	/* what the answer points to */
 	struct portero_reply reply;
 	char limit[32];
@@ -52,6 +53,8 @@ add_policy(struct attempts *a, const struct plugin *p)
 		stages &= table->stages_used(p->ctx);
 	if ((stages & PORTERO_LOGIN) == 0)
 		return;
+	if (a->speller == NULL && table->spell != NULL)
+		a->speller = p;
 	a->policies[a->npolicies++] = (struct attempts_policy){ .plugin = p,
 		.scopes = SCOPES & (table->scopes == NULL
 					   ? 1u << PORTERO_PERSON
@@ -100,10 +103,26 @@ attempts_are_watched(const struct attempts *a)
 
 /* ---- the facts ---------------------------------------------------------- */
 
+static struct str
+spell(struct attempts *a, struct str typed)
+{
+	const struct plugin *p = a->speller;
+	const struct portero_str lent = { typed.ptr, typed.len };
+	size_t n;
+
+	if (p == NULL) {
+		str_copy(a->login, sizeof a->login, typed);
+		return str_of(a->login);
+	}
+	n = p->table->policy->spell(p->ctx, lent, a->login, LOGIN_MAX);
+	a->login[n < LOGIN_MAX ? n : LOGIN_MAX] = '\0';
+	return str_of(a->login);
+}
+
 static void
 open_pass(struct attempts *a, const struct attempt_question *q, bool monitor)
 {
-	struct str login = spelling_of(a->login, q->login);
+	struct str login = spell(a, q->login);
 
 	inquiry_open_login(&a->inquiry, q, login);
 	tally_open_login(&a->tally, login, q->client_network, monitor);
@@ -245,7 +264,7 @@ attempts_afterwards(struct attempts *a, const struct attempt_question *q)
 bool
 attempts_forget(struct attempts *a, struct str name)
 {
-	struct str login = spelling_of(a->login, name);
+	struct str login = spell(a, name);
 	const struct portero_str lent = { login.ptr, login.len };
 	bool all = true;
 

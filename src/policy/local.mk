@@ -14,7 +14,6 @@ libportero_a_SOURCES += \
 	src/policy/refusal.c src/policy/refusal.h \
 	src/policy/secrets.c src/policy/secrets.h \
 	src/policy/share.c src/policy/share.h \
-	src/policy/spelling.c src/policy/spelling.h \
 	src/policy/store.c src/policy/store.h \
 	src/policy/store_charge.c \
 	src/policy/store_local.c src/policy/store_private.h \

@@ -40,6 +40,7 @@ unit_tests = \
 	tests/unit/test_plan \
 	tests/unit/test_plugin \
 	tests/unit/test_plugin_value \
+	tests/unit/test_guard_spelling \
 	tests/unit/test_policy_guard \
 	tests/unit/test_policy_rate \
 	tests/unit/test_policy_secrets \
@@ -67,7 +68,6 @@ unit_tests = \
 	tests/unit/test_shares \
 	tests/unit/test_shm \
 	tests/unit/test_shm_table \
-	tests/unit/test_spelling \
 	tests/unit/test_store \
 	tests/unit/test_store_memory \
 	tests/unit/test_top \
@@ -134,8 +134,14 @@ tests_unit_test_plugin_value_SOURCES = tests/unit/test_plugin_value.c \
 tests_unit_test_plugin_value_CFLAGS = $(AM_CFLAGS)
 tests_unit_test_policy_guard_SOURCES = tests/unit/test_policy_guard.c \
 	$(fake_host) plugins/policy_guard/policy_guard.c \
-	plugins/policy_guard/memory.c plugins/policy_guard/memory.h
+	plugins/policy_guard/memory.c plugins/policy_guard/memory.h \
+	plugins/policy_guard/spelling.c plugins/policy_guard/spelling.h
 tests_unit_test_policy_guard_CFLAGS = $(AM_CFLAGS)
+tests_unit_test_policy_guard_LDADD = $(LDADD) $(UNISTRING_LIBS)
+tests_unit_test_guard_spelling_SOURCES = tests/unit/test_guard_spelling.c \
+	plugins/policy_guard/spelling.c plugins/policy_guard/spelling.h
+tests_unit_test_guard_spelling_CFLAGS = $(AM_CFLAGS)
+tests_unit_test_guard_spelling_LDADD = $(CMOCKA_LIBS) $(UNISTRING_LIBS)
 tests_unit_test_policy_rate_SOURCES = tests/unit/test_policy_rate.c \
 	$(fake_host) plugins/policy_rate/policy_rate.c \
 	plugins/common/value.c plugins/common/value.h

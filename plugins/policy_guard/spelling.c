@@ -2,8 +2,9 @@
  * Copyright 2026 The Portero Authors
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "policy/spelling.h"
+#include "spelling.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <unicase.h>
 #include <unictype.h>
@@ -27,7 +28,7 @@ is_blank(ucs4_t c)
 
 /* A blank is written when something comes behind it. */
 static size_t
-squeeze(char *to, const uint8_t *from, size_t len)
+squeeze(char *to, size_t room, const uint8_t *from, size_t len)
 {
 	bool blank = false;
 	size_t n = 0;
@@ -42,9 +43,9 @@ squeeze(char *to, const uint8_t *from, size_t len)
 			blank = blank || is_blank(c);
 			continue;
 		}
-		if (blank && n > 0 && n < SPELLING_MAX)
+		if (blank && n > 0 && n < room)
 			*end++ = ' ';
-		put = u8_uctomb(end, c, (char *)to + SPELLING_MAX - (char *)end);
+		put = u8_uctomb(end, c, (char *)to + room - (char *)end);
 		if (put <= 0)
 			break;
 		n = (size_t)((char *)end + put - to);
@@ -56,7 +57,7 @@ squeeze(char *to, const uint8_t *from, size_t len)
 /* Decomposed before it is folded: what only looks like a capital becomes one
  * first. NULL: out of memory. The caller's. */
 static uint8_t *
-fold(struct str typed, size_t *len_r)
+fold(struct portero_str typed, size_t *len_r)
 {
 	size_t n = 0;
 	uint8_t *plain = u8_normalize(UNINORM_NFKD,
@@ -68,14 +69,13 @@ fold(struct str typed, size_t *len_r)
 	return folded;
 }
 
-struct str
-spelling_of(char to[SPELLING_MAX + 1], struct str typed)
+size_t
+spelling_of(struct portero_str typed, char *to, size_t room)
 {
 	size_t n = 0;
 	uint8_t *folded = fold(typed, &n);
 
-	n = folded == NULL ? 0 : squeeze(to, folded, n);
-	to[n] = '\0';
+	n = folded == NULL ? 0 : squeeze(to, room, folded, n);
 	free(folded);
-	return (struct str){ to, n };
+	return n;
 }
