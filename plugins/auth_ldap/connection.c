@@ -238,6 +238,9 @@ set_options(LDAP *ld, const struct connection_settings *s)
 	    LDAP_OPT_SUCCESS &&
 	    ldap_set_option(ld, LDAP_OPT_REFERRALS, LDAP_OPT_OFF) ==
 	    LDAP_OPT_SUCCESS &&
+	    /* the host's signals come in the midst of a wait */
+	    ldap_set_option(ld, LDAP_OPT_RESTART, LDAP_OPT_ON) ==
+	    LDAP_OPT_SUCCESS &&
 	    ldap_set_option(ld, LDAP_OPT_TIMEOUT, &answer) ==
 	    LDAP_OPT_SUCCESS &&
 	    ldap_set_option(ld, LDAP_OPT_NETWORK_TIMEOUT, &network) ==

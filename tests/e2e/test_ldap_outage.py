@@ -3,6 +3,7 @@
 """A directory on bad days: what fails is put off and never called wrong."""
 import contextlib
 import itertools
+import signal
 import statistics
 import threading
 import time
@@ -133,6 +134,22 @@ def test_connections_are_kept_and_replaced_when_stale(slapd, with_ldap):
         d.hang_up()
         reply, seconds = attempt(portero, "open")
         assert reply.code == 235 and seconds < room(1)
+        assert not portero.events("plugin", level="warning")
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_an_order_of_the_master_ends_no_wait(slapd, with_ldap, tls):
+    with door(slapd, tls) as d:
+        portero = with_ldap({
+            **anonymous(slapd, [d.ldaps if tls else d.uri]), "timeout": "4s",
+            "ca_file": str(certificates().ca)}, auth_workers=1)
+        assert code(portero, "open") == 235
+        d.delay = 0.6  # once for the search, once for the bind
+        for seconds in (0.4, 0.9):
+            threading.Timer(seconds, portero.process.send_signal,
+                            [signal.SIGUSR1]).start()
+        reply, seconds = attempt(portero, "open")
+        assert reply.code == 235 and seconds > 1
         assert not portero.events("plugin", level="warning")
 
 
