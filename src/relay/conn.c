@@ -211,6 +211,16 @@ fall_mute(struct relay_conn *c, int error)
 		relay_conn_hang_up(c);
 }
 
+/* What was written of the queue. Of AUTH nothing stays in freed memory. */
+static void
+consume(struct relay_conn *c, size_t len)
+{
+	if (c->phase == CONN_AUTH && len == buf_len(&c->out))
+		buf_wipe(&c->out);
+	else
+		buf_consume(&c->out, len);
+}
+
 /* Writes the queue and the run behind it with one call; what is left of the
  * run is queued. */
 static void
@@ -238,7 +248,7 @@ write_plain(struct relay_conn *c, const char *data, size_t len)
 	}
 	c->sent += (size_t)n;
 	done = (size_t)n < queued ? (size_t)n : queued;
-	buf_consume(&c->out, done);
+	consume(c, done);
 	done = (size_t)n - done;
 	if (done < len)
 		buf_append(&c->out, data + done, len - done);
@@ -293,7 +303,7 @@ write_tls(struct relay_conn *c, const char *data, size_t len)
 	while (n > 0 && buf_len(&c->out) > 0) {
 		n = write_record(c, buf_data(&c->out), buf_len(&c->out));
 		if (n > 0)
-			buf_consume(&c->out, (size_t)n);
+			consume(c, (size_t)n);
 	}
 	if (n == -1) {
 		fall_mute(c, EPIPE);

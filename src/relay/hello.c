@@ -129,7 +129,6 @@ relay_hello_reply(struct relay_conn *c, const struct smtp_reply *reply)
 			relay_hello_refused(c, "XCLIENT", reply);
 		break;
 	case CONN_AUTH:
-		buf_wipe(&c->out); /* the password was in it */
 		if (relay_account_reply(c, reply))
 			ready(c);
 		break;

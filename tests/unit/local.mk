@@ -202,6 +202,7 @@ tests_unit_test_ldap_entry_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
 tests_unit_test_ldap_entry_LDADD = $(CMOCKA_LIBS) $(LDAP_LIBS)
 
 tests_unit_test_sasl_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=free
+tests_unit_test_relay_access_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=free
 # The data scan once more, in the ways that this machine does not choose.
 tests_unit_test_chunks_SOURCES = tests/unit/test_chunks.c \
 	tests/unit/chunks_model.h

@@ -7,6 +7,7 @@
  */
 #include "relay_rig.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,6 +198,36 @@ static const struct login logins_again[] = {
 	    SENT, "" },
 };
 
+/* ---- where the password must not stay ---- */
+
+void __real_free(void *p);
+void __wrap_free(void *p);
+
+static const char *const secrets[] = { "s3cret", "AHJlbGF5AHMzY3JldA",
+	"czNjcmV0" };
+static int nfreed_with_secret;
+
+void
+__wrap_free(void *p)
+{
+	for (size_t i = 0; p != NULL && i < 3; i++)
+		if (memmem(p, malloc_usable_size(p), secrets[i],
+			strlen(secrets[i])) != NULL)
+			nfreed_with_secret++;
+	__real_free(p);
+}
+
+static void
+test_trap_for_freed_passwords_works(void **state)
+{
+	char *volatile copy = strdup(secrets[0]);
+
+	(void)state;
+	free(copy);
+	assert_int_equal(nfreed_with_secret, 1);
+	nfreed_with_secret = 0;
+}
+
 static void
 check_login(const struct login *l, enum config_xclient xclient)
 {
@@ -224,6 +255,8 @@ check_login(const struct login *l, enum config_xclient xclient)
 		    o.detail, r->fake.error);
 	assert_null(strstr(rig_log(r), "AHJlbGF5"));
 	rig_close(r);
+	if (nfreed_with_secret != 0)
+		fail_msg("%s: the password stays in freed memory", l->name);
 }
 
 static void
@@ -289,6 +322,7 @@ main(void)
 		    test_fingerprint_stands_for_name_and_authority),
 		cmocka_unit_test(
 		    test_opportunity_is_taken_and_never_taken_back),
+		cmocka_unit_test(test_trap_for_freed_passwords_works),
 		cmocka_unit_test(test_account_is_used_before_anything_else),
 		cmocka_unit_test(
 		    test_account_is_used_again_where_xclient_tells_no_name),
