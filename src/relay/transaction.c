@@ -93,8 +93,9 @@ replay(struct relay *r, bool elsewhere)
 	bool is_awaited = r->nanswered < r->nitems;
 	uint64_t here = (uint64_t)1 << r->host->index;
 
-	if (elsewhere && relay_route_pick(
-			     r->pool, r->ticket.class_name, r->ticket.needs, here) != NULL) {
+	if (elsewhere &&
+	    relay_route_pick(r->pool, r->ticket.class_name, r->ticket.needs,
+		r->excluded | here) != NULL) {
 		r->excluded |= here;
 		relay_set_host(r, NULL);
 	}

@@ -322,6 +322,21 @@ test_lost_before_data_is_said_again_to_another_host(void **state)
 	rig_expect(r, &o, SENT);
 }
 
+/* The other host has been tried, and c is drained: it is the same one again. */
+static void
+test_lost_at_the_last_host_is_said_again_to_it(void **state)
+{
+	static const char *const closed[] = { "close", NULL };
+	static const char *const dies[] = { HELLO, STEPS, OK, "close", NULL };
+	struct rig *r = *state;
+	struct owner o = { 0 };
+
+	atomic_store(&r->shared->upstreams[2].drained, 1);
+	fake_script(&r->fake, 1, dies);
+	send_by_two(r, &o, closed, good);
+	rig_expect(r, &o, SENT);
+}
+
 static void
 test_nothing_moves_after_the_first_byte_of_a_body(void **state)
 {
@@ -393,6 +408,7 @@ main(void)
 		TEST(test_last_hosts_trouble_is_the_clients),
 		TEST(test_refused_sender_is_asked_nowhere_else),
 		TEST(test_lost_before_data_is_said_again_to_another_host),
+		TEST(test_lost_at_the_last_host_is_said_again_to_it),
 		TEST(test_nothing_moves_after_the_first_byte_of_a_body),
 		TEST(test_host_without_what_is_needed_is_passed_over),
 		TEST(test_three_losses_in_a_row_give_a_host_up),
