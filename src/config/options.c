@@ -248,9 +248,9 @@ const struct portero_option options_root[] = {
 	    "are enough.",
 	  .min = 1, .max = MAX_POOL_WORKERS },
 	{ "policy_workers", PORTERO_OPT_INT, "4",
-	  .help = "Processes that ask policies and the store. One is fastest "
-	    "where no plugin ever waits, as with store_memory; more let the "
-	    "others answer while one waits.",
+	  .help = "Processes that ask policies and the store: more let the "
+	    "others answer while one waits. With store_memory one does the "
+	    "work, and the others step in when it is held up.",
 	  .min = 1, .max = MAX_POOL_WORKERS },
 	{ "plugin_dir", PORTERO_OPT_STRING, "\"" PORTERO_PLUGIN_DIR "\"",
 	  .help = "The folder of the plugins. It and they must belong to root "

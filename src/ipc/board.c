@@ -8,7 +8,11 @@
  */
 #include "ipc/board.h"
 
+#include <errno.h>
+#include <linux/futex.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/shm.h"
@@ -20,6 +24,7 @@
 struct head {
 	struct shm_header shm;
 	uint32_t nsession, nauth, npolicy;
+	_Atomic uint32_t calls;
 };
 
 struct offsets {
@@ -102,6 +107,7 @@ board_map(struct board *b, int fd, struct error *err)
 		    "a board of %zu bytes does not fit its %u, %u and %u slots",
 		    size, h.nsession, h.nauth, h.npolicy);
 	}
+	b->calls = &((struct head *)p)->calls;
 	b->nsession = h.nsession;
 	b->nauth = h.nauth;
 	b->npolicy = h.npolicy;
@@ -121,6 +127,25 @@ board_unmap(struct board *b)
 
 	shm_unmap(&p, b->size);
 	*b = (struct board){ 0 };
+}
+
+void
+board_call(const struct board *b)
+{
+	atomic_fetch_add(b->calls, 1);
+	syscall(SYS_futex, b->calls, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+int
+board_rest(_Atomic uint32_t *calls, uint32_t seen)
+{
+	const struct timespec second = { .tv_sec = 1 };
+
+	if (syscall(SYS_futex, calls, FUTEX_WAIT, seen, &second, NULL, 0) ==
+		-1 &&
+	    errno == EINTR)
+		return -1;
+	return 0;
 }
 
 struct board_cell_sum

@@ -13,6 +13,8 @@
  *   cells         written by session workers: what each knows of each host
  *   reservations  written by session workers: every take that is not yet
  *                 settled, with the record that would settle it
+ *
+ * And one word that many write: the calls for reserves of the policy pool.
  */
 #ifndef IPC_BOARD_H
 #define IPC_BOARD_H
@@ -28,7 +30,7 @@
 #include "ipc/shared.h"
 
 #define BOARD_MAGIC 0x50524244u
-#define BOARD_LAYOUT 2
+#define BOARD_LAYOUT 3
 #define RESERVATIONS_PER_SLOT 4096
 #define SETTLE_RECORD_MAX 768 /* an encoded settle question of one settle */
 
@@ -87,6 +89,7 @@ struct reservation {
 
 struct board {
 	struct shm_header *header;
+	_Atomic uint32_t *calls; /* counts, for whoever sleeps till the next */
 	unsigned nsession, nauth, npolicy;
 	struct board_score *auth, *policy;  /* [nauth], [npolicy] */
 	struct board_beat *beats;           /* [nsession] */
@@ -102,6 +105,12 @@ int board_create(struct board *b, unsigned nsession, unsigned nauth,
 /* Child: maps the board of descriptor fd. */
 int board_map(struct board *b, int fd, struct error *err);
 void board_unmap(struct board *b);
+
+/* A question has waited: a worker of the policy pool that rests is to look. */
+void board_call(const struct board *b);
+/* Rests until it is called, for a second at most, but not at all if there was
+ * a call since it saw that number. A signal ends it, too: -1, errno EINTR. */
+int board_rest(_Atomic uint32_t *calls, uint32_t seen);
 
 /* All that session workers have to do with a host. */
 struct board_cell_sum {

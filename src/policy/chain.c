@@ -622,6 +622,14 @@ chain_settle_afterwards(struct chain *c, const struct settle_question *q)
 }
 
 bool
+chain_waits(const struct chain *c)
+{
+	const struct plugin *p = c->tally.store;
+
+	return p != NULL && p->table->store->remote;
+}
+
+bool
 chain_needs_tending(const struct chain *c)
 {
 	const struct plugin *p = c->tally.store;

@@ -50,6 +50,8 @@ void chain_settle(struct chain *c, const struct settle_question *q,
 void chain_settle_afterwards(struct chain *c, const struct settle_question *q);
 
 /* Between questions; see store_tend(). */
+/* Does a question wait for anything outside of this host? */
+bool chain_waits(const struct chain *c);
 bool chain_needs_tending(const struct chain *c);
 int64_t chain_tend(struct chain *c);
 

@@ -496,9 +496,13 @@ start(struct worker *w, struct error *err)
 	    host_start(err) == -1 || open_plugins(w, err) == -1 ||
 	    build(w, err) == -1)
 		return -1;
-	return queue_open(is_auth ? ROLE_FD_AUTH_QUEUE : ROLE_FD_POLICY_QUEUE,
-	    ROLE_FD_LIFELINE, w->score->question, sizeof w->score->question,
-	    err);
+	if (queue_open(is_auth ? ROLE_FD_AUTH_QUEUE : ROLE_FD_POLICY_QUEUE,
+		ROLE_FD_LIFELINE, w->score->question,
+		sizeof w->score->question, err) == -1)
+		return -1;
+	if (!is_auth && args->slot > 0 && !chain_waits(w->chain))
+		queue_rest(w->board.calls);
+	return 0;
 }
 
 static void

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "ipc/board.h"
 #include "policy/host.h"
 
 static struct {
@@ -23,6 +24,7 @@ static struct {
 	int at_end; /* reading it always returns end of file */
 	uint8_t *head; /* borrowed */
 	size_t head_len;
+	_Atomic uint32_t *calls; /* borrowed; NULL: it waits at the queue */
 	volatile sig_atomic_t ordered;
 } queue = { .real = -1, .at_end = -1 };
 
@@ -34,6 +36,8 @@ on_lifeline(int sig)
 	(void)sig;
 	queue.ordered = 1;
 	dup2(queue.at_end, queue.fd);
+	if (queue.calls != NULL) /* it may be about to rest */
+		atomic_fetch_add(queue.calls, 1);
 	errno = saved;
 }
 
@@ -77,8 +81,15 @@ queue_open(int queue_fd, int lifeline_fd, uint8_t *head, size_t head_len,
 }
 
 void
+queue_rest(_Atomic uint32_t *calls)
+{
+	queue.calls = calls;
+}
+
+void
 queue_close(void)
 {
+	queue.calls = NULL;
 	if (queue.real != -1)
 		close(queue.real);
 	if (queue.at_end != -1)
@@ -102,19 +113,27 @@ receive(uint8_t *buf, size_t size, int flags)
 enum queue_event
 queue_next(uint8_t *buf, size_t size, bool wait, size_t *len_r)
 {
+	bool rests = wait && queue.calls != NULL;
+	bool blocks = wait && !rests;
+	uint32_t seen = 0;
 	ssize_t n;
 
 	for (;;) {
+		if (rests)
+			seen = atomic_load(queue.calls);
 		if (queue.ordered) {
 			queue.ordered = 0; /* first: see above */
 			dup2(queue.real, queue.fd);
 			return QUEUE_ORDER;
 		}
-		n = receive(buf, size, MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT));
+		n = receive(buf, size, MSG_TRUNC | (blocks ? 0 : MSG_DONTWAIT));
 		if (n > 0) {
 			*len_r = (size_t)n;
 			return QUEUE_RECORD;
 		}
+		if (n == -1 && errno == EAGAIN && rests && !queue.ordered &&
+		    board_rest(queue.calls, seen) == 0)
+			continue;
 		if (n == -1 && errno == EINTR) {
 			host_rest();
 			if (!queue.ordered)

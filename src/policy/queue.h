@@ -10,10 +10,18 @@
  * end of file in the queue's place: a recv(2) that has not begun finds that,
  * and one that waits is restarted by the kernel and finds it too. No order is
  * lost between a look at a flag and the call.
+ *
+ * The kernel wakes another worker for each question, although the one that
+ * has the last in hand would be done with it before the other runs. So, where
+ * questions take no time, all but one rest: they do not wait at the queue, but
+ * for a call (ipc/board.h), which session workers give when a question has
+ * waited. Who is called works till the queue is empty. Each second they look
+ * without a call, for those who do not give any.
  */
 #ifndef POLICY_QUEUE_H
 #define POLICY_QUEUE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,6 +45,8 @@ enum queue_event {
  */
 int queue_open(int queue_fd, int lifeline_fd, uint8_t *head, size_t head_len,
     struct error *err);
+/* From here on it rests till it is called; calls is borrowed. */
+void queue_rest(_Atomic uint32_t *calls);
 /* For tests: closes what queue_open() made and leaves the signal alone. */
 void queue_close(void);
 /* The next event; a record is in buf, *len_r its true length, which may be

@@ -22,6 +22,8 @@
 /* After the pool's deadline the master still may answer for a killed worker. */
 #define GRACE_MS 500
 #define ANSWERS_PER_TURN 256
+/* A question that takes longer is no reason for others to wait. */
+#define CALL_MS 2
 
 struct pending {
 	TAILQ_ENTRY(pending) entry;
@@ -40,6 +42,7 @@ struct pool {
 	int64_t deadline_ms;
 	struct pending_list pending;
 	struct event *readable, *timer;
+	struct event *call; /* of the policy pool; else NULL */
 	struct questions *questions;
 };
 
@@ -73,6 +76,8 @@ static void
 pending_end(struct pool *p, struct pending *q, const uint8_t *record, size_t len)
 {
 	TAILQ_REMOVE(&p->pending, q, entry);
+	if (p->call != NULL && TAILQ_EMPTY(&p->pending))
+		evtimer_del(p->call);
 	q->answer(q->owner, q->id, record, len);
 	free(q);
 }
@@ -91,6 +96,32 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		pending_end(p, q, NULL, 0);
 	}
 	timer_arm(p);
+}
+
+static void
+call_arm(struct pool *p)
+{
+	const struct timeval tv = { .tv_usec = CALL_MS * 1000 };
+
+	if (p->call != NULL && !evtimer_pending(p->call, NULL))
+		evtimer_add(p->call, &tv);
+}
+
+/* Whoever has the oldest question in hand is slow: others may be behind it. */
+static void
+on_call(evutil_socket_t fd, short what, void *arg)
+{
+	struct pool *p = arg;
+	struct pending *first = TAILQ_FIRST(&p->pending);
+
+	(void)fd;
+	(void)what;
+	if (first == NULL)
+		return;
+	if (clock_mono_ms() + p->deadline_ms + GRACE_MS >=
+	    first->expires_ms + CALL_MS)
+		board_call(&p->questions->w->board);
+	call_arm(p);
 }
 
 static void
@@ -142,7 +173,10 @@ pool_open(struct questions *q, enum question_pool which, int queue_fd,
 	p->timer = evtimer_new(q->w->base, on_timer, p);
 	p->readable = event_new(q->w->base, answers_fd, EV_READ | EV_PERSIST,
 	    on_answers, p);
-	assert(p->timer != NULL && p->readable != NULL);
+	if (which == POOL_POLICY)
+		p->call = evtimer_new(q->w->base, on_call, p);
+	assert(p->timer != NULL && p->readable != NULL &&
+	    (which != POOL_POLICY || p->call != NULL));
 	event_add(p->readable, NULL);
 }
 
@@ -173,6 +207,8 @@ questions_free(struct questions **qp)
 	for (int i = 0; i < 2; i++) {
 		event_free(q->pools[i].readable);
 		event_free(q->pools[i].timer);
+		if (q->pools[i].call != NULL)
+			event_free(q->pools[i].call);
 		while ((p = TAILQ_FIRST(&q->pools[i].pending)) != NULL) {
 			TAILQ_REMOVE(&q->pools[i].pending, p, entry);
 			free(p);
@@ -220,6 +256,7 @@ questions_send(struct questions *q, enum question_pool pool,
 	TAILQ_INSERT_TAIL(&p->pending, pending, entry);
 	idmap_put(q->map, h.id, pending);
 	timer_arm(p);
+	call_arm(p);
 	return h.id;
 }
 
