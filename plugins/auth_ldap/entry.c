@@ -13,6 +13,8 @@
 
 #include "../common/value.h"
 
+#define MAX_COMPLAINTS 3 /* of an attribute: many people write their own */
+
 void
 entry_attribute_list(const struct entry_attributes *a,
     char *list[MAX_ATTRIBUTES])
@@ -47,7 +49,7 @@ complain(const struct reading *r, const char *attribute,
 	    value->bv_len > 64 ? 64 : (int)value->bv_len, value->bv_val, what);
 }
 
-enum taking { TAKEN = 1, NOT_UNDERSTOOD, NO_ROOM };
+enum taking { TAKEN = 1, NOT_UNDERSTOOD, NO_ROOM, TOO_MANY };
 typedef enum taking take_value(struct portero_identity *i,
     struct portero_str value);
 
@@ -106,8 +108,12 @@ static void
 take_values(const struct reading *r, const char *attribute, size_t max,
     take_value *take)
 {
+	static const char *const faults[] = {
+		[NOT_UNDERSTOOD] = "is not understood; left out",
+		[TOO_MANY] = "is one value too many; the first holds",
+	};
 	struct berval **values;
-	size_t nleft = 0;
+	size_t nleft = 0, nwrong = 0;
 
 	if (attribute == NULL)
 		return;
@@ -115,19 +121,17 @@ take_values(const struct reading *r, const char *attribute, size_t max,
 	for (size_t i = 0; values != NULL && values[i] != NULL; i++) {
 		const struct portero_str value = { values[i]->bv_val,
 			values[i]->bv_len };
-		enum taking taking;
+		enum taking taking =
+		    i < max ? take(r->identity, value) : TOO_MANY;
 
-		if (i >= max) {
-			complain(r, attribute, values[i],
-			    "is one value too many; the first holds");
-			continue;
-		}
-		taking = take(r->identity, value);
 		nleft += taking == NO_ROOM;
-		if (taking == NOT_UNDERSTOOD)
-			complain(r, attribute, values[i],
-			    "is not understood; left out");
+		if (faults[taking] != NULL && ++nwrong <= MAX_COMPLAINTS)
+			complain(r, attribute, values[i], faults[taking]);
 	}
+	if (nwrong > MAX_COMPLAINTS)
+		r->host->log(r->host, PORTERO_LOG_WARNING,
+		    "%s: %zu more values of %s are left out",
+		    r->identity->id, nwrong - MAX_COMPLAINTS, attribute);
 	if (nleft > 0)
 		r->host->log(r->host, PORTERO_LOG_WARNING,
 		    "%s: no room for %zu values of %s; left out",

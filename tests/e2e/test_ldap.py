@@ -192,6 +192,21 @@ def test_addresses_without_room_are_one_line_and_still_ones_own(slapd,
     assert re.search(r"no room for \d+ values of mail", warnings[0]["msg"])
 
 
+def test_values_of_no_use_are_a_few_lines(slapd, with_ldap):
+    change = f"dn: uid=luis,{PEOPLE}\nchangetype: modify\n"
+    slapd.change(change + "add: description\n" + "".join(
+        f"description: nonsense {n}\n" for n in range(100)))
+    try:
+        portero = with_ldap({"limit_attribute": "description"})
+        assert code(portero, "luis", "pa55word") == 235
+    finally:
+        slapd.change(change + "delete: description\n")
+    warnings = portero.events("plugin", level="warning")
+    assert len(warnings) == 4
+    assert warnings[-1]["msg"] == \
+        "luis: 97 more values of description are left out"
+
+
 def test_the_second_section_is_asked_for_strangers(with_ldap, slapd):
     portero = with_ldap()
     users = Section("local", plugin="auth_file",
