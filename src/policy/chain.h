@@ -49,9 +49,10 @@ void chain_settle(struct chain *c, const struct settle_question *q,
     struct settle_answer *a);
 void chain_settle_afterwards(struct chain *c, const struct settle_question *q);
 
-/* Between questions; see store_tend(). */
 /* Does a question wait for anything outside of this host? */
 bool chain_waits(const struct chain *c);
+
+/* Between questions; see store_tend(). */
 bool chain_needs_tending(const struct chain *c);
 int64_t chain_tend(struct chain *c);
 

@@ -3,8 +3,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Services for plugins. The signal handler touches `hand` only, and calls
- * nothing but shutdown(2); a worker has one thread and one question at a
- * time, so that is all the locking there is.
+ * nothing but shutdown(2), and timer_settime(2) for an alarm that nobody needs;
+ * a worker has one thread and one question at a time, so that is all the
+ * locking there is.
  */
 #include "policy/host.h"
 
