@@ -25,19 +25,12 @@ struct connection {
 	struct connection_settings *settings; /* borrowed */
 	LDAP *ld;                                   /* owned */
 	int fd;                                     /* ld's */
-	bool fresh;
 };
 
 LDAP *
 connection_handle(const struct connection *c)
 {
 	return c->ld;
-}
-
-bool
-connection_is_fresh(const struct connection *c)
-{
-	return c->fresh;
 }
 
 /* ---- time and answers ---------------------------------------------------- */
@@ -320,7 +313,6 @@ connection_open(struct connection_settings *s, const char *uri,
 		return NULL;
 	}
 	c->settings = s;
-	c->fresh = true;
 	c->fd = dial_url(url, until, a);
 	if (c->fd == -1 || host->guard(host, c->fd) == -1) {
 		if (c->fd != -1) {
@@ -365,7 +357,6 @@ begin(struct connection *c, const char *what, struct answer *a)
 {
 	const struct portero_host *host = c->settings->host;
 
-	c->fresh = false;
 	if (time_for(c->settings, c->settings->timeout_ms) == 0)
 		answer_late(a, what, 0);
 	else if (host->guard(host, c->fd) == -1)

@@ -76,7 +76,5 @@ void found_clear(struct found *f);
 
 /* For reading results; borrowed. */
 LDAP *connection_handle(const struct connection *c);
-/* Nothing was asked on it yet. */
-bool connection_is_fresh(const struct connection *c);
 
 #endif

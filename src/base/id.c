@@ -69,10 +69,3 @@ id_session(char to[ID_SESSION_LEN + 1])
 		to[i] = digits[raw[i] & 31];
 	to[ID_SESSION_LEN] = '\0';
 }
-
-void
-id_reset(void)
-{
-	explicit_bzero(block, sizeof block);
-	left = 0;
-}

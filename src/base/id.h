@@ -16,7 +16,5 @@ void id_random(void *to, size_t len);
 /* Eight characters of Crockford's base32 (no I, L, O, U) and a NUL: short
  * enough to be read out to the help desk. */
 void id_session(char to[ID_SESSION_LEN + 1]);
-/* Wipes the block of unused random bytes (call after fork without exec). */
-void id_reset(void);
 
 #endif

@@ -138,12 +138,3 @@ idmap_count(const struct idmap *m)
 {
 	return m->count;
 }
-
-void
-idmap_each(const struct idmap *m,
-    void (*each)(void *arg, uint64_t id, void *value), void *arg)
-{
-	for (size_t i = 0; i < m->nslots; i++)
-		if (m->slots[i].id != 0)
-			each(arg, m->slots[i].id, m->slots[i].value);
-}

@@ -20,7 +20,5 @@ void idmap_put(struct idmap *m, uint64_t id, void *value);
 void *idmap_get(const struct idmap *m, uint64_t id);
 void *idmap_take(struct idmap *m, uint64_t id);
 size_t idmap_count(const struct idmap *m);
-/* Calls each for every entry; each may not change the map. */
-void idmap_each(const struct idmap *m, void (*each)(void *arg, uint64_t id, void *value), void *arg);
 
 #endif

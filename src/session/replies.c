@@ -169,12 +169,6 @@ reply_too_large(struct session *s, int64_t size, int64_t max)
 	queue(s, 552, "5.3.4", str_of(text), "size");
 }
 
-const char *
-reply_reason(enum reply_name name)
-{
-	return replies[name].reason;
-}
-
 void
 reply_code_text(enum reply_name name, char to[16])
 {

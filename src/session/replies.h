@@ -86,7 +86,6 @@ void reply_too_large(struct session *s, int64_t size, int64_t max);
 /* Protocol errors end the session at the tenth. */
 void reply_error(struct session *s, enum reply_name name);
 
-const char *reply_reason(enum reply_name name);
 /* "451 4.4.1" for the log. */
 void reply_code_text(enum reply_name name, char to[16]);
 

@@ -136,20 +136,6 @@ smtp_word_take(struct str *s)
 	return word;
 }
 
-const char *
-smtp_verb_name(enum smtp_verb verb)
-{
-	if (verb == SMTP_UNSUPPORTED)
-		return "unsupported";
-	if (verb == SMTP_FOREIGN)
-		return "foreign";
-	for (size_t i = 0; i < COUNT(verbs); i++) {
-		if (verbs[i].verb == verb)
-			return verbs[i].word.ptr;
-	}
-	return "unknown";
-}
-
 enum smtp_verb
 smtp_command_parse(struct str line, struct str *args_r)
 {

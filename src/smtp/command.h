@@ -72,9 +72,6 @@ struct smtp_bdat {
 	bool is_last;
 };
 
-/* Name for logs and tests: "MAIL". */
-const char *smtp_verb_name(enum smtp_verb verb);
-
 /*
  * Splits a line (without CRLF) into verb and arguments; any letter case;
  * arguments without leading and trailing blanks. A line with NUL, a control

@@ -81,16 +81,6 @@ test_command_verbs_in_any_case_with_trimmed_arguments(void **state)
 }
 
 static void
-test_command_every_verb_has_a_name(void **state)
-{
-	(void)state;
-	assert_string_equal(smtp_verb_name(SMTP_MAIL), "MAIL");
-	assert_string_equal(smtp_verb_name(SMTP_STARTTLS), "STARTTLS");
-	for (int verb = SMTP_UNKNOWN; verb < SMTP_NVERBS; verb++)
-		assert_true(strlen(smtp_verb_name((enum smtp_verb)verb)) > 3);
-}
-
-static void
 test_command_bdat(void **state)
 {
 	static const struct {
@@ -366,7 +356,6 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 		    test_command_verbs_in_any_case_with_trimmed_arguments),
-		cmocka_unit_test(test_command_every_verb_has_a_name),
 		cmocka_unit_test(test_command_bdat),
 		cmocka_unit_test(test_command_mail_accepts),
 		cmocka_unit_test(test_command_mail_refuses),

@@ -94,31 +94,6 @@ test_idmap_unknown_ids_and_zero_are_absent(void **state)
 	idmap_free(&m);
 }
 
-static void
-mark(void *arg, uint64_t id, void *value)
-{
-	size_t *calls = arg;
-
-	++*calls;
-	assert_ptr_equal(value, &thing[id - 1]);
-	assert_int_equal(thing[id - 1], 0);
-	thing[id - 1] = 1;
-}
-
-static void
-test_idmap_each_visits_every_entry_once(void **state)
-{
-	struct idmap *m = idmap_new();
-	size_t calls = 0;
-
-	(void)state;
-	for (uint64_t i = 0; i < N; i++)
-		idmap_put(m, id_of(0, i), &thing[i]);
-	idmap_each(m, mark, &calls);
-	assert_int_equal(calls, N);
-	idmap_free(&m);
-}
-
 int
 main(void)
 {
@@ -127,7 +102,6 @@ main(void)
 		    test_idmap_finds_what_was_put_until_it_is_taken),
 		cmocka_unit_test(test_idmap_questions_come_and_go),
 		cmocka_unit_test(test_idmap_unknown_ids_and_zero_are_absent),
-		cmocka_unit_test(test_idmap_each_visits_every_entry_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
