@@ -130,10 +130,22 @@ board_unmap(struct board *b)
 }
 
 void
-board_call(const struct board *b)
+board_call(_Atomic uint32_t *calls)
 {
-	atomic_fetch_add(b->calls, 1);
-	syscall(SYS_futex, b->calls, FUTEX_WAKE, 1, NULL, NULL, 0);
+	atomic_fetch_add(calls, 2);
+	syscall(SYS_futex, calls, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+bool
+board_hears_calls(const struct board *b)
+{
+	return (atomic_load_explicit(b->calls, memory_order_relaxed) & 1) != 0;
+}
+
+void
+board_hear_calls(_Atomic uint32_t *calls)
+{
+	atomic_fetch_or(calls, 1);
 }
 
 int

@@ -89,7 +89,7 @@ struct reservation {
 
 struct board {
 	struct shm_header *header;
-	_Atomic uint32_t *calls; /* counts, for whoever sleeps till the next */
+	_Atomic uint32_t *calls; /* counts by 2; odd: somebody rests */
 	unsigned nsession, nauth, npolicy;
 	struct board_score *auth, *policy;  /* [nauth], [npolicy] */
 	struct board_beat *beats;           /* [nsession] */
@@ -107,7 +107,11 @@ int board_map(struct board *b, int fd, struct error *err);
 void board_unmap(struct board *b);
 
 /* A question has waited: a worker of the policy pool that rests is to look. */
-void board_call(const struct board *b);
+void board_call(_Atomic uint32_t *calls);
+/* Is there anybody to be called? */
+bool board_hears_calls(const struct board *b);
+/* From here on there is. */
+void board_hear_calls(_Atomic uint32_t *calls);
 /* Rests until it is called, for a second at most, but not at all if there was
  * a call since it saw that number. A signal ends it, too: -1, errno EINTR. */
 int board_rest(_Atomic uint32_t *calls, uint32_t seen);

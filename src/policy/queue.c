@@ -37,7 +37,7 @@ on_lifeline(int sig)
 	queue.ordered = 1;
 	dup2(queue.at_end, queue.fd);
 	if (queue.calls != NULL) /* it may be about to rest */
-		atomic_fetch_add(queue.calls, 1);
+		atomic_fetch_add(queue.calls, 2);
 	errno = saved;
 }
 
@@ -84,6 +84,7 @@ void
 queue_rest(_Atomic uint32_t *calls)
 {
 	queue.calls = calls;
+	board_hear_calls(calls);
 }
 
 void

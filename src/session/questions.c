@@ -103,7 +103,8 @@ call_arm(struct pool *p)
 {
 	const struct timeval tv = { .tv_usec = CALL_MS * 1000 };
 
-	if (p->call != NULL && !evtimer_pending(p->call, NULL))
+	if (p->call != NULL && board_hears_calls(&p->questions->w->board) &&
+	    !evtimer_pending(p->call, NULL))
 		evtimer_add(p->call, &tv);
 }
 
@@ -120,7 +121,7 @@ on_call(evutil_socket_t fd, short what, void *arg)
 		return;
 	if (clock_mono_ms() + p->deadline_ms + GRACE_MS >=
 	    first->expires_ms + CALL_MS)
-		board_call(&p->questions->w->board);
+		board_call(p->questions->w->board.calls);
 	call_arm(p);
 }
 
