@@ -16,20 +16,11 @@
 #include "config/options.h"
 #include "config/section.h"
 #include "ipc/role.h"
+#include "smtp/command.h"
 #include "smtp/ehlo.h"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define TITLE_MAX 40
-
-bool
-check_is_host_name(const char *name)
-{
-	size_t len = strlen(name);
-
-	return len > 0 && len <= 253 && name[0] != '.' && name[0] != '-' &&
-	       name[len - 1] != '.' && strstr(name, "..") == NULL &&
-	       strspn(name, LETTERS "0123456789.-") == len;
-}
 
 void
 check_title(const char *kind, const char *title, struct config_position at,
@@ -96,7 +87,7 @@ check_names(const struct config *c, struct config_messages *m)
 	static const char *const names[] = { "user", "user_auth", "user_policy",
 		"group_control" };
 
-	if (c->hostname != NULL && !check_is_host_name(c->hostname))
+	if (c->hostname != NULL && !smtp_domain_is_valid(str_of(c->hostname)))
 		config_error(m, section_at(c->root, "hostname"),
 		    "hostname = \"%.100s\" is not the name of a host",
 		    c->hostname);

@@ -16,8 +16,6 @@ void check_upstreams(struct config *c, struct config_messages *m);
 /* Titles become names of shared memory, of files and in the log. */
 void check_title(const char *kind, const char *title, struct config_position at,
     struct config_messages *m);
-/* Letters, digits, hyphens and dots, as far as we care. */
-bool check_is_host_name(const char *name);
 /* What the server makes when it starts; part of config_check_files(). */
 void check_places(const struct config *c, struct config_messages *m);
 /* An IP address, IPv6 with or without brackets. -1: it is none. */

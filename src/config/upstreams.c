@@ -16,6 +16,7 @@
 #include "config/section.h"
 #include "ipc/question.h"
 #include "ipc/role.h"
+#include "smtp/command.h"
 #include "smtp/sasl.h"
 
 /* 1 to 65535, or -1. */
@@ -56,7 +57,7 @@ split_host(const char *text, char **host_r, int *port_r)
 		*host_r = xstrndup(text + 1, n - 2);
 		return NULL;
 	}
-	if (close == NULL && check_is_host_name(*host_r))
+	if (close == NULL && smtp_domain_is_valid(str_of(*host_r)))
 		return NULL;
 	free(*host_r);
 	*host_r = NULL;

@@ -99,7 +99,8 @@ int smtp_bdat_parse(struct str args, struct smtp_bdat *bdat, struct smtp_fault *
 /* The name a client gave in EHLO/HELO: domain, address literal, or what
  * sloppy clients send; printable ASCII without blanks, 1 to 255. */
 bool smtp_helo_is_valid(struct str name);
-/* A domain name of RFC 5321 4.1.2 (letters, digits, hyphens, dots; labels of 1 to 63). Shared with the configuration. */
+/* A domain name of RFC 5321 4.1.2 (letters, digits, hyphens, dots; labels of
+ * 1 to 63). For the configuration. */
 bool smtp_domain_is_valid(struct str name);
 
 #endif
