@@ -76,18 +76,22 @@ answer_late(struct answer *a, const char *what, int ms)
 	a->in_haste = ms < FAIR_MS;
 }
 
-/* What libldap noted when a call of its own failed. */
+/* What libldap noted when a call of its own failed. A code of the server's is
+ * that of its farewell (RFC 4511 section 4.4.1) and no answer to anything;
+ * libldap has closed the connection then, and would go on with one of its own.
+ */
 static void
 answer_local(struct answer *a, LDAP *ld, const char *what, int64_t started_ms)
 {
-	int code = LDAP_LOCAL_ERROR;
+	int noted = LDAP_LOCAL_ERROR, code;
 	char *text = NULL;
 
-	ldap_get_option(ld, LDAP_OPT_RESULT_CODE, &code);
+	ldap_get_option(ld, LDAP_OPT_RESULT_CODE, &noted);
 	ldap_get_option(ld, LDAP_OPT_DIAGNOSTIC_MESSAGE, &text);
-	if (code == LDAP_SUCCESS)
-		code = LDAP_LOCAL_ERROR;
-	answer_set(a, code, "%s: %s%s%s", what, ldap_err2string(code),
+	code = LDAP_API_ERROR(noted) ? noted : LDAP_SERVER_DOWN;
+	if (noted == LDAP_SUCCESS)
+		noted = code;
+	answer_set(a, code, "%s: %s%s%s", what, ldap_err2string(noted),
 	    text != NULL && *text != '\0' ? ": " : "",
 	    text != NULL ? text : "");
 	a->at_once = code == LDAP_SERVER_DOWN &&

@@ -360,6 +360,13 @@ def reply(number, kind, code, text=b"", referrals=()):
     return message_of(number, kind, content)
 
 
+def farewell(code):
+    """A notice of disconnection, which answers no request."""
+    return message_of(0, EXTENDED + 1, ber(0x0a, bytes([code])) +
+                      ber(0x04, b"") + ber(0x04, b"bye") +
+                      ber(0x8a, b"1.3.6.1.4.1.1466.20036"))
+
+
 def found(number, dn, **attributes):
     """An entry, as the answer to a search."""
     parts = [ber(0x30, ber(0x04, name.encode()) +

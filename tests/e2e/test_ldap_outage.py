@@ -137,6 +137,25 @@ def test_connections_are_kept_and_replaced_when_stale(slapd, with_ldap):
         assert not portero.events("plugin", level="warning")
 
 
+@pytest.mark.parametrize("number", [0, 2, 32, 49, 52])
+def test_a_farewell_is_no_answer(slapd, with_ldap, number):
+    with door(slapd) as d:
+        portero = with_ldap(anonymous(slapd, [d.uri]), auth_workers=1)
+        assert code(portero, "open") == 235
+        before = d.clients
+        for s in d.sockets:
+            if s.getsockname()[1] == d.port:
+                s.sendall(ldap.farewell(number))
+        assert code(portero, "open") == 235
+        assert d.clients == before + 2  # to search and to bind
+        assert not portero.events("plugin", level="warning")
+        d.on = {BIND: lambda _: [ldap.farewell(number)]}
+        assert code(portero, "open") == 454
+        assert last_cause(portero) == "ldap_down"
+        d.behave()
+        assert code(portero, "open") == 235
+
+
 @pytest.mark.parametrize("tls", [False, True])
 def test_an_order_of_the_master_ends_no_wait(slapd, with_ldap, tls):
     with door(slapd, tls) as d:
