@@ -236,11 +236,11 @@ group_item_refuse_logged(struct session *s, enum reply_name name)
 }
 
 /* A transaction that cannot begin, or go on before its body. As many
- * recipients as it might have may be under way already. */
+ * recipients as it might have may be under way already, and DATA. */
 void
 group_drop_transaction(struct session *s)
 {
-	s->norphans = (size_t)s->group->offer.rcptmax;
+	s->norphans = (size_t)s->group->offer.rcptmax + 1;
 	transaction_leave(&s->tx);
 	if (s->state == SMTP_IN_MAIL)
 		session_enter(s, SMTP_READY);

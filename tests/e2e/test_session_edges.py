@@ -87,10 +87,24 @@ def test_recipients_behind_a_refused_mail_are_errors_in_the_end(
     with portero.login() as client:
         client.send(f"{sender}\r\n".encode() + f"{RCPT}\r\n".encode() * 40)
         assert client.reply().status == refused
-        for _ in range(20 + 9 - errors):
+        for _ in range(20 + 1 + 9 - errors):  # one might have been DATA
             assert client.reply().status == "503 5.5.1"
         assert client.reply().status == "421 4.7.0"
         assert client.is_closed()
+
+
+def test_commands_of_one_message_behind_a_refused_mail_are_no_errors(start):
+    """Not even with as many recipients as a message may have, again and
+    again."""
+    portero = start(max_recipients=2)
+    message = f"{MAIL} SIZE=99999999999\r\n{RCPT}\r\n{RCPT}\r\nDATA\r\n"
+    with portero.login() as client:
+        for _ in range(12):
+            client.send(message.encode())
+            assert client.reply().status == "552 5.3.4"
+            for _ in range(3):
+                assert client.reply().status == "503 5.5.1"
+        client.expect(221, "QUIT")
 
 
 # ---- clients that do not read, or do not stop ----
