@@ -272,7 +272,7 @@ class Watched:
             old.kill()
         # then it has read all that was said to it
         harness.wait_until(lambda: new.info("replication").get(
-            "master_link_status") == "down", START_TIMEOUT, "its loss")
+            "master_link_status") != "up", START_TIMEOUT, "its loss")
         heard, copy = new.transactions(), old.copy()
         copy.start()
         said = copy.transactions()

@@ -6,6 +6,7 @@ that must balance afterwards.
 There are three of them: what clients were told (Letters), what the upstream
 accepted (the sink), and what the store charged (ledger.limits).
 """
+import bisect
 import contextlib
 import itertools
 import os
@@ -162,9 +163,15 @@ class Letters(dict):
     def longest_wait_s(self, since, until):
         """Of those that touch this time: beyond what canaries needed
         meanwhile, who are few and so do not meet the worst of it."""
+        noises = sorted((c, d) for c, d in self.noises
+                        if c < until + 10 and d > since - 10)
+        longest = max((d - c for c, d in noises), default=0)
+
         def beyond(a, b):
-            return b - a - 3 * max((d - c for c, d in self.noises
-                                    if c < b and d > a), default=0)
+            first = bisect.bisect(noises, (a - longest,))
+            last = bisect.bisect(noises, (b,))
+            return b - a - 3 * max((d - c for c, d in noises[first:last]
+                                    if d > a), default=0)
         return max((beyond(a, b) for a, b in self.waits
                     if a < until and b > since), default=0)
 
@@ -173,12 +180,14 @@ class Letters(dict):
         same window, whichever that was."""
         letters = [l for l in self.values()
                    if l.kind is kind and l.accepted and l.ended_at]
+        if letters[-1].begun_at - letters[0].begun_at < window_s:
+            return total(letters, unit)
         return max((sum(l.accepted[unit]
                         for l in itertools.takewhile(
                             lambda l: l.begun_at <= first.begun_at + window_s,
                             letters[i:])
                         if l.ended_at <= first.begun_at + window_s)
-                    for i, first in enumerate(letters)), default=0)
+                    for i, first in enumerate(letters)))
 
     def of(self, test):
         return {number for number, letter in self.items() if test(letter)}
