@@ -436,9 +436,11 @@ remote_status(struct store *s,
 {
 	static const char *const modes[] = { "local", "defer", "allow" };
 	int64_t asked_ns = clock_mono_ns();
-	bool is_there = !store_is_away(s) && probe(s);
+	bool is_there = probe(s);
 	char since[24];
 
+	if (is_there && store_is_away(s))
+		turn_up(s);
 	clock_format(since, sizeof since, atomic_load(&s->state->since_s));
 	rowf(row, arg, "state", "%s since %s", store_is_away(s) ? "away" : "up",
 	    since);
@@ -447,6 +449,8 @@ remote_status(struct store *s,
 	if (is_there)
 		rowf(row, arg, "write latency", "%.1f ms",
 		    (double)(clock_mono_ns() - asked_ns) / CLOCK_NS_PER_MS);
+	else
+		row(arg, "error", trouble(s));
 	rowf(row, arg, "to be charged", "%zu messages",
 	    journal_count(s->journal));
 	if (clock_wall_s() < atomic_load(&s->state->unknown_until_s))

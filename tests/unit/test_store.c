@@ -892,6 +892,43 @@ test_what_is_no_percentage_is_refused(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* What the status says under a name; "" if nothing. */
+static char said[80];
+static const char *asked_for;
+
+static void
+on_status(void *arg, const char *name, const char *value)
+{
+	(void)arg;
+	if (strcmp(name, asked_for) == 0)
+		snprintf(said, sizeof said, "%s", value);
+}
+
+static const char *
+status(const char *name)
+{
+	said[0] = '\0';
+	asked_for = name;
+	store_status(rigs[0].worker[0], on_status, NULL);
+	return said;
+}
+
+static void
+test_the_status_says_why_it_is_away_and_finds_it_back(void **state)
+{
+	(void)state;
+	start(LOCAL, 1, &remote_plugin);
+	assert_string_equal(status("error"), "");
+	weather = AWAY;
+	assert_string_equal(status("error"), "it rains");
+	assert_memory_equal(status("state"), "away", 4);
+	weather = FINE;
+	assert_memory_equal(status("state"), "up", 2);
+	assert_string_not_equal(status("write latency"), "");
+	assert_int_equal(lines_with("state=away"), 1);
+	assert_int_equal(lines_with("state=up"), 1);
+}
+
 int
 main(void)
 {
@@ -900,6 +937,7 @@ main(void)
 		TEST(test_what_a_host_has_not_heard_of_counts_once),
 		TEST(test_a_refusal_for_the_part_alone_is_try_later),
 		TEST(test_each_change_is_said_once_and_nobody_asks_meanwhile),
+		TEST(test_the_status_says_why_it_is_away_and_finds_it_back),
 		TEST(test_a_take_of_unknown_fate_is_charged_once),
 		TEST(test_a_take_that_is_charged_again_is_known_once),
 		TEST(test_a_refusal_after_a_lost_answer_leaves_nothing),
