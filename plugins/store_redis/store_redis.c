@@ -69,6 +69,20 @@ struct work {
 	bool sent;    /* some of them, and perhaps not answered */
 };
 
+static void
+blame(struct store *s, const char *what)
+{
+	snprintf(s->trouble, WHY_LEN, "%.79s: %.110s",
+	    servers_where(s->servers), what);
+}
+
+static void
+blame_reply(struct store *s, const redisReply *r)
+{
+	blame(s, r->type == REDIS_REPLY_ERROR ?
+		r->str : "its answer is none to what was asked");
+}
+
 /* It has certainly not been done. */
 static void
 op_fail(struct portero_op *op)
@@ -85,17 +99,17 @@ read_next(struct store *s, struct connection *c, struct work *w,
 	struct portero_op *op = &w->ops[w->done];
 	redisReply *r = connection_reply(c, until_ms);
 	enum exchange result = EXCHANGED;
+	enum answer answer;
 	int64_t nalerts = 0;
 
 	if (r == NULL) {
-		snprintf(s->trouble, WHY_LEN, "%s", connection_why(c));
+		blame(s, connection_why(c));
 		return connection_is_late(c) ? USELESS : LOST;
 	}
-	snprintf(s->trouble, WHY_LEN, "%.190s",
-	    r->type == REDIS_REPLY_ERROR
-		? r->str
-		: "its answer is none to what was asked");
-	switch (answer_read(r, op, &nalerts)) {
+	answer = answer_read(r, op, &nalerts);
+	if (answer != ANSWER_DONE)
+		blame_reply(s, r);
+	switch (answer) {
 	case ANSWER_DONE:
 		w->done++;
 		break;
@@ -234,7 +248,7 @@ scan(struct store *s, const struct portero_op *op)
 		r = connection_reply(c, until_ms);
 		if (r != NULL)
 			return r;
-		snprintf(s->trouble, WHY_LEN, "%s", connection_why(c));
+		blame(s, connection_why(c));
 		is_new = is_new || connection_is_late(c);
 		servers_drop(s->servers);
 		if (is_new)
@@ -289,12 +303,12 @@ walk(struct store *s, struct portero_op *op)
 	if (r == NULL)
 		return -1;
 	keys = answer_read_scan(r, &cursor);
-	snprintf(s->trouble, WHY_LEN, "%.190s",
-	    r->type == REDIS_REPLY_ERROR ? r->str : "nonsense for an answer");
-	if (keys != NULL)
+	if (keys != NULL) {
 		ret = report_all(s, op, keys);
-	else
+	} else {
+		blame_reply(s, r);
 		servers_drop(s->servers);
+	}
 	freeReplyObject(r);
 	if (ret == -1)
 		return -1;
@@ -374,7 +388,7 @@ store_status(void *ctx,
 	row(arg, "server", servers_where(s->servers));
 	if (status_read(c, s->settings->prefix, until_ms, &to))
 		return 0;
-	snprintf(s->trouble, WHY_LEN, "%s", connection_why(c));
+	blame(s, connection_why(c));
 	servers_drop(s->servers);
 	return -1;
 }
